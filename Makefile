@@ -1,0 +1,28 @@
+# Thin entry points; everything they do can be typed by hand from .venv/bin.
+PYTHON ?= python3
+BIN := .venv/bin
+.PHONY: figures test lint bench requirements
+
+figures: .venv/user
+	$(BIN)/dvc repro
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+requirements: .venv/dev
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements-dev.in -o requirements-dev.txt
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/user: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install -q -r requirements.txt
+	touch $@
+
+.venv/dev: requirements-dev.txt .venv/user
+	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,1 @@
+"""The library that the stage scripts share: surveys in, explanations and figures out."""

@@ -1,0 +1,130 @@
+"""``params.yaml``: every input of the pipeline, typed and checked when it is loaded.
+
+One module a chapter holds that chapter's section; `load` reads the file and gives the section asked for. The file is
+read by the YAML library that DVC itself uses, so a value means here what DVC tracks (``2e-4`` is a number, a key
+given twice is an error).
+"""
+
+import types
+import typing
+from pathlib import Path
+
+import pydantic
+from ruamel.yaml import YAML, YAMLError
+
+from skylight.errors import InputError
+from skylight.params.periodic import Periodic
+from skylight.params.section import Section
+
+
+class Params(Section):
+    """The whole of ``params.yaml``: a section a chapter."""
+
+    periodic: Periodic
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and check a parameter file.
+
+    Raises
+    ------
+    InputError
+        The file is missing or is not YAML, or a key is unknown, missing, of the wrong type or out of range. The
+        message has one line a fault, each starting with the key (``periodic.train.epochs: must be ...``).
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    return check(Params, content)
+
+
+def check(model: type[Section], content: object) -> Section:
+    """Check ``content``, plain dictionaries and lists, against ``model``; `InputError` names every faulty key."""
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise InputError("\n".join(dict.fromkeys(_line(model, fault) for fault in error.errors()))) from None
+
+
+_TYPES = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a section of keys",
+    "model_type": "a section of keys",
+    "model_attributes_type": "a section of keys",
+    "finite_number": "a finite number",
+}
+
+
+def _line(model: type[Section], fault: dict) -> str:
+    """One line of plain words for one fault that pydantic found."""
+    kind, got, limits = fault["type"], fault["input"], fault.get("ctx", {})
+    key = ".".join(str(part) for part in _path(model, fault["loc"])) or "params.yaml"
+    if kind == "extra_forbidden":
+        known = _known(model, fault["loc"][:-1])
+        return f"{key}: unknown key" + (f" (known here: {', '.join(known)})" if known else "")
+    if kind == "missing":
+        return f"{key}: missing"
+    if kind in _TYPES:
+        wanted = _TYPES[kind]
+    elif kind == "greater_than_equal":
+        wanted = f"at least {limits['ge']}"
+    elif kind == "greater_than":
+        wanted = f"more than {limits['gt']}"
+    elif kind == "less_than_equal":
+        wanted = f"at most {limits['le']}"
+    elif kind == "less_than":
+        wanted = f"less than {limits['lt']}"
+    elif kind == "literal_error":
+        wanted = f"one of {limits['expected']}"
+    elif kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = limits.get("expected_tags", "")
+        wanted = f"a section whose {limits['discriminator']} is one of {tags}"
+    elif kind == "too_short":
+        wanted = f"a list of at least {limits['min_length']}"
+    elif kind == "too_long":
+        wanted = f"a list of at most {limits['max_length']}"
+    elif kind == "value_error":
+        return f"{key}: {limits['error']}"
+    else:
+        return f"{key}: {fault['msg']}, got {got!r}"
+    return f"{key}: must be {wanted}, got {got!r}"
+
+
+def _path(model: type[Section], location: tuple) -> list:
+    """The keys of ``location`` as they stand in the file: without the names pydantic adds for a union's members."""
+    path, here = [], model
+    for part in location:
+        members = _members(here)
+        if not path or isinstance(part, int) or any(part in m.model_fields for m in members) or not members:
+            path.append(part)
+            here = next((m.model_fields[part].annotation for m in members if part in m.model_fields), None)
+        elif part == location[-1]:
+            path.append(part)
+    return path
+
+
+def _known(model: type[Section], location: tuple) -> list[str]:
+    here = model
+    for part in location:
+        here = next((m.model_fields[part].annotation for m in _members(here) if part in m.model_fields), here)
+    return sorted({name for member in _members(here) for name in member.model_fields})
+
+
+def _members(annotation: object) -> list[type[Section]]:
+    """The section types that ``annotation`` admits: itself, or those of a union or a container."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        return [member for part in typing.get_args(annotation) for member in _members(part)]
+    return []
