@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas as pd
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write a file or a folder to; it replaces ``path`` when the block ends well.
+    """Yield a path beside ``path`` to write a file or folder to; it replaces ``path`` when the block ends well.
 
     The aside path keeps the suffix of ``path``, which many writers choose their format by.
     """
@@ -26,7 +25,7 @@ def writing(path: str | Path) -> Iterator[Path]:
         yield aside
         if path.is_dir():
             remove(path)
-        os.replace(aside, path)
+        aside.replace(path)
     except BaseException:
         remove(aside)
         raise
@@ -42,7 +41,7 @@ def remove(path: Path) -> None:
 
 
 def save_json(path: str | Path, content: Any, digits: int = 6) -> None:
-    """Write ``content`` as JSON with sorted keys, floats rounded to ``digits`` places, non-finite ones as null."""
+    """Write ``content`` as JSON: sorted keys, floats rounded to ``digits`` places, non-finite ones null."""
     with writing(path) as aside:
         text = json.dumps(_rounded(content, digits), indent=2, sort_keys=True, allow_nan=False)
         aside.write_text(text + "\n")

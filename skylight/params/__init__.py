@@ -1,8 +1,7 @@
 """``params.yaml``: every input of the pipeline, typed and checked when it is loaded.
 
-One module a chapter holds that chapter's section; `load` reads the file and gives the section asked for. The file is
-read by the YAML library that DVC itself uses, so a value means here what DVC tracks (``2e-4`` is a number, a key
-given twice is an error).
+One module a chapter holds that chapter's section. The file is read by the YAML library that DVC itself uses, so a
+value means here what DVC tracks (``2e-4`` is a number, a key given twice is an error).
 """
 
 import types
@@ -29,8 +28,8 @@ def load(path: str | Path = "params.yaml") -> Params:
     Raises
     ------
     InputError
-        The file is missing or is not YAML, or a key is unknown, missing, of the wrong type or out of range. The
-        message has one line a fault, each starting with the key (``periodic.train.epochs: must be ...``).
+        The file is missing or is not YAML, or a key is unknown, missing, of the wrong type or out of range.
+        The message has a line a fault, starting with the key (``periodic.train.epochs: must be ...``).
     """
     try:
         content = YAML(typ="safe", pure=True).load(Path(path).read_text())
@@ -44,7 +43,7 @@ def load(path: str | Path = "params.yaml") -> Params:
 
 
 def check(model: type[Section], content: object) -> Section:
-    """Check ``content``, plain dictionaries and lists, against ``model``; `InputError` names every faulty key."""
+    """Check plain dictionaries and lists against ``model``; `InputError` names every faulty key."""
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
@@ -102,7 +101,7 @@ def _line(model: type[Section], fault: dict) -> str:
 
 
 def _path(model: type[Section], location: tuple) -> list:
-    """The keys of ``location`` as they stand in the file: without the names pydantic adds for a union's members."""
+    """The keys of ``location`` as they stand in the file, without the names pydantic gives a union's members."""
     path, here = [], model
     for part in location:
         members = _members(here)

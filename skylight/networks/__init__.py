@@ -1,0 +1,1 @@
+"""Published architectures, one module each, all of them functional Keras models."""

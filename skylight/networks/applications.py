@@ -1,0 +1,57 @@
+"""Trunks of ``keras.applications`` at any width and with any activation."""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+
+def trunk(
+    application: Callable[..., keras.Model],
+    shape: tuple[int, int, int],
+    width: float = 1.0,
+    activation: str = "relu",
+    momentum: float = 0.99,
+    **options,
+) -> keras.Model:
+    """Build the convolutional part of a ``keras.applications`` network, rescaled.
+
+    Parameters
+    ----------
+    application : callable
+        ``keras.applications.Xception``, ``VGG16``, ``ResNet50V2``, ...
+    shape : tuple of int
+        Rows, columns and channels of the input.
+    width : float
+        Factor on the number of filters of every convolution; 1 is the published network.
+    activation : str
+        What stands in place of every ReLU.
+    momentum : float
+        Momentum of every batch normalisation. With small training sets the moving averages need 0.9: at 0.99
+        they have not settled by the end of the training.
+    **options
+        Passed on (``weights``, ``pooling``, ...). Pretrained ``weights`` need ``width`` 1.
+
+    Returns
+    -------
+    keras.Model
+        Functional model without the classification head.
+    """
+
+    def rescaled(layer: layers.Layer) -> layers.Layer:
+        config = layer.get_config()
+        if isinstance(layer, layers.ReLU):
+            return layers.Activation(activation, name=layer.name) if activation != "relu" else layer
+        if "filters" in config:
+            config["filters"] = max(1, round(config["filters"] * width))
+        if config.get("activation") == "relu":
+            config["activation"] = activation
+        if isinstance(layer, layers.BatchNormalization):
+            config["momentum"] = momentum
+        return layer.__class__.from_config(config)
+
+    published = application(include_top=False, input_shape=shape, **{"weights": None} | options)
+    model = keras.models.clone_model(published, clone_function=rescaled)
+    if options.get("weights") is not None:
+        model.set_weights(published.get_weights())
+    return model

@@ -1,0 +1,29 @@
+"""The convolutional network for dmdt images (Mahabal et al. 2017, arXiv:1709.06257)."""
+
+import keras
+from keras import layers, regularizers
+
+
+def periodic_cnn(classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> keras.Model:
+    """Build the network; the layer names are those of the published weights.
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes, the size of the softmax ``preds``; 7 as published.
+    shape : tuple of int
+        Rows (dm), columns (dt) and channels of a dmdt image.
+
+    Returns
+    -------
+    keras.Model
+        Functional model, (N, *shape) -> (N, classes) probabilities, not compiled.
+    """
+    decay = regularizers.L2(0.01)
+    image = layers.Input(shape, name="dmdt")
+    x = layers.Conv2D(16, 5, activation="relu", kernel_regularizer=decay, name="conv2d1")(image)
+    x = layers.MaxPooling2D(2, name="maxpool2d1")(x)
+    x = layers.Conv2D(64, 5, activation="relu", kernel_regularizer=decay, name="conv2d2")(x)
+    x = layers.Flatten(name="flatten")(x)
+    probabilities = layers.Dense(classes, activation="softmax", name="preds")(x)
+    return keras.Model(image, probabilities, name="periodic_cnn")
