@@ -1,7 +1,117 @@
 """Parameters of the periodic-variables chapter."""
 
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from skylight.params.light_curves import Data
 from skylight.params.section import Section
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Map = Literal["gradcam", "saliency", "blanking", "deep_shap"]
+
+
+def _ascending(edges: list[float]) -> list[float]:
+    if any(b <= a for a, b in pairwise(edges)):
+        raise ValueError("edges must ascend")
+    return edges
+
+
+Edges = Annotated[list[float], Field(min_length=13), AfterValidator(_ascending)]
+
+
+class Simulate(Section):
+    """The simulated surveys."""
+
+
+class Dmdt(Section):
+    """The grid of the dmdt images; the network needs at least 12 rows and 12 columns."""
+
+    dm_edges: Edges
+    dt_edges: Edges
+
+
+class Transform(Section):
+    """Light curves to dmdt images and features."""
+
+    augmentation: Literal["vanilla", "double", "sample_1"]
+    sample_to: int = Field(ge=1)
+    seed: Seed
+    max_rejected: Fraction
+
+
+class Train(Section):
+    """The training of the network."""
+
+    shuffle_seed: Seed
+    split_seed: Seed
+    test_fraction: float = Field(gt=0, lt=1)
+    sampling: Literal["none", "smote", "under", "smote_under"]
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    seed: Seed
+
+
+class Test(Section):
+    """The test table and the forest baseline."""
+
+    trees: int = Field(ge=1)
+    seed: Seed
+    misclassified_figures: int = Field(ge=0)
+
+
+class Heatmaps(Section):
+    """The explanations of single objects."""
+
+    min_probability: Fraction
+    max_objects_per_class: int = Field(ge=1)
+    background: int = Field(ge=1)
+    seed: Seed
+
+
+class Transfer(Section):
+    """The trained network on other surveys, as it is and fine-tuned."""
+
+    surveys: dict[str, Data]
+    train_fraction: float = Field(gt=0, lt=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    seed: Seed
+
+
+class Figures(Section):
+    """The figures of the chapter."""
+
+    examples_seed: Seed
 
 
 class Periodic(Section):
     """The chapter ``periodic``."""
+
+    classes: list[str] = Field(min_length=2)
+    data: Data
+    simulate: Simulate
+    dmdt: Dmdt
+    transform: Transform
+    train: Train
+    test: Test
+    heatmaps: Heatmaps
+    transfer: Transfer
+    figures: Figures
+
+    @model_validator(mode="after")
+    def _labels_map_to_classes(self):
+        surveys = {"data": self.data} | {f"transfer.surveys.{k}": v for k, v in self.transfer.surveys.items()}
+        for key, data in surveys.items():
+            labels = getattr(data, "labels", None)
+            for name, class_name in (labels.classes if labels else {}).items():
+                if class_name is not None and class_name not in self.classes:
+                    raise ValueError(
+                        f"{key}.labels.classes.{name}: must be null or one of {', '.join(self.classes)}, "
+                        f"got {class_name!r}"
+                    )
+        return self
