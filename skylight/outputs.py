@@ -19,7 +19,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.stem}.partial{path.suffix}")
+    aside = path.with_name(f"partial.{path.name}")
     remove(aside)
     try:
         yield aside

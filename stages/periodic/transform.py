@@ -1,0 +1,49 @@
+"""Light curves to dmdt images and features (Mahabal et al. 2017, section 3).
+
+python -m stages.periodic.transform                # the survey of periodic.data
+python -m stages.periodic.transform --survey ztf   # one of periodic.transfer.surveys
+"""
+
+import argparse
+from pathlib import Path
+
+from skylight import params
+from skylight.dmdt import DmDt
+from skylight.errors import InputError, script
+from skylight.outputs import save_json, writing
+from skylight.surveys.light_curves import open_survey
+from skylight.transformation import Augmentation, transform
+
+
+@script
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--survey", help="a key of periodic.transfer.surveys, in place of periodic.data")
+    name = parser.parse_args().survey
+
+    periodic = params.load().periodic
+    settings = periodic.transform
+    if name is None:
+        data, folder, metrics = periodic.data, Path("data/processed/periodic"), "transform"
+        augmentation = Augmentation(settings.augmentation, settings.sample_to, settings.seed)
+    elif name in periodic.transfer.surveys:
+        data, folder = periodic.transfer.surveys[name], Path("data/processed/periodic_transfer") / name
+        augmentation, metrics = Augmentation("vanilla", 0, settings.seed), f"transform_{name}"
+    else:
+        raise InputError(f"periodic.transfer.surveys: no {name!r} (has: {', '.join(periodic.transfer.surveys)})")
+
+    survey = open_survey(data, periodic.classes)
+    dmdt = DmDt(periodic.dmdt.dm_edges, periodic.dmdt.dt_edges)
+    with writing(folder) as aside:
+        counts = transform(survey, dmdt, periodic.classes, augmentation, settings.max_rejected, aside)
+        rejected = len((aside / "rejected.csv").read_text().splitlines()) - 1
+
+    rows = {class_name or "unlabelled": count for class_name, count in counts.items()}
+    save_json(
+        f"out/periodic/metrics/{metrics}.json",
+        {"objects": len(survey.labels), "rejected": rejected, "left_out": survey.left_out, "rows": rows},
+    )
+
+
+if __name__ == "__main__":
+    main()
