@@ -25,6 +25,11 @@ Edges = Annotated[list[float], Field(min_length=13), AfterValidator(_ascending)]
 class Simulate(Section):
     """The simulated surveys."""
 
+    seed: Seed
+    scale: float = Field(gt=0, description="size of the CRTS set in units of the published 45,630 stars")
+    ztf_stars: int = Field(ge=1)
+    ptf_stars: int = Field(ge=1)
+
 
 class Dmdt(Section):
     """The grid of the dmdt images; the network needs at least 12 rows and 12 columns."""
