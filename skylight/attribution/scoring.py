@@ -100,13 +100,26 @@ def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
 
 
 def twin(layer: keras.Layer, **changes: Any) -> keras.Layer:
-    """Copy a layer with some of its configuration changed; copy and layer share their variables."""
+    """Copy a layer with some of its configuration changed; copy and layer share their variables.
+
+    Raises
+    ------
+    InputError
+        If the layer keeps variables in layers of its own, which a copy would not share.
+    """
     copy = type(layer).from_config(layer.get_config() | changes)
-    for name, value in vars(layer).items():
-        if isinstance(value, keras.Variable):
+    for name, value in vars(layer).items():  # what the layer's build() has made
+        if vars(copy).get(name) is None or isinstance(value, keras.Variable):
             setattr(copy, name, value)
     copy.built = layer.built
+    if [id(weight) for weight in copy.weights] != [id(weight) for weight in layer.weights]:
+        raise InputError(f"layer {layer.name}: no copy of a {type(layer).__name__} can share its variables")
     return copy
+
+
+def rewired(model: keras.Model, swap: Callable[[keras.Layer], keras.Layer]) -> keras.Model:
+    """Copy the score model of ``model`` with ``swap(layer)``, a `twin` or another layer, for every layer."""
+    return keras.models.clone_model(score_model(model), clone_function=swap, recursive=True)
 
 
 def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
@@ -185,6 +198,9 @@ def _scores(model: keras.Model) -> Callable:
     return run
 
 
+TARGETS = tf.TensorSpec([None], tf.int32)  # in the signature of a compiled function, also for rows and variants
+
+
 def images_spec(model: keras.Model) -> tf.TensorSpec:
     """Describe a batch of any size, so that a compiled function is traced once for all batch sizes."""
     return tf.TensorSpec(_ends(model)[0].shape, tf.float32)
@@ -207,6 +223,34 @@ def over_batches(
         run(*(array[batch] for array in arrays)).numpy() for batch in batches(len(arrays[0]), batch_size, label)
     ]
     return np.concatenate(results or [run(*arrays).numpy()])
+
+
+def over_variants(
+    run: Callable[..., tf.Tensor],
+    *arrays: np.ndarray,
+    variants: int,
+    batch_size: int = BATCH_SIZE,
+    label: str = "explaining",
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Run a compiled function over all pairs of a row of ``arrays`` and one of its ``variants``, in full batches.
+
+    The variants of a row (a noisy copy, a step of a path, a blanked cell) are made by ``run``, which is called
+    with a few consecutive rows of each array, and for each pair of the batch the row (counted from the first of
+    those) and the variant's number.
+
+    Yields
+    ------
+    rows : slice
+        The rows that the batch has pairs of.
+    pairs : slice
+        The batch itself, counting pairs row by row.
+    result : array
+        What ``run`` gave.
+    """
+    for pairs in batches(len(arrays[0]) * variants, batch_size, label):
+        row, variant = np.divmod(np.arange(pairs.start, pairs.stop, dtype=np.int32), np.int32(variants))
+        rows = slice(int(row[0]), int(row[-1]) + 1)
+        yield rows, pairs, run(*(array[rows] for array in arrays), row - row[0], variant).numpy()
 
 
 def batches(length: int, batch_size: int, label: str) -> Iterator[slice]:
