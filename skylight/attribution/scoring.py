@@ -1,0 +1,264 @@
+"""What all methods share: the score that is explained, its targets, and batches through one compiled function."""
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from skylight.errors import InputError
+
+BATCH_SIZE = 32  # images through the network at once, the default of every method
+
+_SQUASHING = ("softmax", "sigmoid")
+_made: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
+
+
+def per_model(model: keras.Model, make: Callable[..., Any], *options: Any) -> Any:
+    """Give ``make(model, *options)``, made at the first call and kept for as long as ``model`` lives.
+
+    ``make`` is a function of a module, not a lambda; ``options`` are hashable. What is made must not refer to
+    ``model`` itself, which would then live for ever, but may to `score_model` or `output_model` of it.
+    """
+    made = _made.setdefault(model, {})
+    key = (make, *options)
+    if key not in made:
+        made[key] = make(model, *options)
+    return made[key]
+
+
+def score_model(model: keras.Model) -> keras.Model:
+    """Give the network without its last softmax or sigmoid; the same object at every call.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional (or built Sequential) model with one input and one output of shape (N, K). It is not changed.
+
+    Returns
+    -------
+    keras.Model
+        Functional model with the same layer names that shares every variable with ``model``, so it follows
+        later training. Its output (N, K) is the score that all methods explain: the input of the last softmax
+        or sigmoid, or the output itself where there is neither (regression).
+
+    Raises
+    ------
+    InputError
+        If the model is subclassed or not built, or has several inputs or outputs, or one that is not (N, K).
+    """
+    return per_model(model, _cut)
+
+
+def output_model(model: keras.Model) -> keras.Model:
+    """Give a functional model of the same layers and output as ``model``; the same object at every call.
+
+    For compiled functions that need probabilities: they may keep this one, but not ``model`` (see `per_model`).
+    """
+    return per_model(model, _copied)
+
+
+def _copied(model: keras.Model) -> keras.Model:
+    return keras.Model(*_ends(model), name=model.name)
+
+
+def _cut(model: keras.Model) -> keras.Model:
+    image, output = _ends(model)
+    history = output._keras_history
+    last = history.operation
+    before = last._inbound_nodes[history.node_index].input_tensors[0]
+    if isinstance(last, keras.Model):
+        score = score_model(last)(before)
+    elif type(last).__name__.lower() in _SQUASHING:
+        score = before
+    elif getattr(getattr(last, "activation", None), "__name__", None) not in _SQUASHING:
+        score = output
+    elif isinstance(last, keras.layers.Activation):
+        score = before
+    else:
+        score = twin(last, activation="linear")(before)
+    return keras.Model(image, score, name=f"{model.name}_score")
+
+
+def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Give the one input and the one output of a functional model."""
+    name = getattr(model, "name", repr(model))
+    try:
+        inputs, outputs = model.inputs, model.outputs
+    except AttributeError:
+        inputs = outputs = None
+    if not inputs or not outputs:
+        raise InputError(f"model {name}: must be a functional Keras model, or a built Sequential one")
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(f"model {name}: must have one input and one output, got {len(inputs)} and {len(outputs)}")
+    if len(outputs[0].shape) != 2:
+        raise InputError(f"model {name}: the output must have shape (N, K), got {outputs[0].shape}")
+    return inputs[0], outputs[0]
+
+
+def twin(layer: keras.Layer, **changes: Any) -> keras.Layer:
+    """Copy a layer with some of its configuration changed; copy and layer share their variables.
+
+    Raises
+    ------
+    InputError
+        If the layer keeps variables in layers of its own, which a copy would not share.
+    """
+    copy = type(layer).from_config(layer.get_config() | changes)
+    for name, value in vars(layer).items():  # what the layer's build() has made
+        if vars(copy).get(name) is None or isinstance(value, keras.Variable):
+            setattr(copy, name, value)
+    copy.built = layer.built
+    if [id(weight) for weight in copy.weights] != [id(weight) for weight in layer.weights]:
+        raise InputError(f"layer {layer.name}: no copy of a {type(layer).__name__} can share its variables")
+    return copy
+
+
+def rewired(model: keras.Model, swap: Callable[[keras.Layer], keras.Layer]) -> keras.Model:
+    """Copy the score model of ``model`` with ``swap(layer)``, a `twin` or another layer, for every layer."""
+    return keras.models.clone_model(score_model(model), clone_function=swap, recursive=True)
+
+
+def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """Give ``inputs`` as float32 of shape (N, *input shape of the model).
+
+    Raises
+    ------
+    InputError
+        If their shape is not the one that the model takes.
+    """
+    inputs = np.asarray(inputs, dtype=np.float32)
+    expected = _ends(model)[0].shape
+    fits = len(inputs.shape) == len(expected) and all(
+        want in (None, got) for want, got in zip(expected[1:], inputs.shape[1:], strict=True)
+    )
+    if not fits:
+        shape = ", ".join(str(size) for size in expected[1:])
+        raise InputError(f"inputs: model {model.name} takes (N, {shape}), got {inputs.shape}")
+    return inputs
+
+
+def resolve_targets(
+    model: keras.Model, inputs: np.ndarray, targets: Any = None, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Give the index of the score to explain for every input.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Model with K outputs.
+    inputs : array
+        (N, ...) images.
+    targets : int, array of int (N,), or None
+        One class for all inputs, or one for each; ``None`` is the class with the highest score, one by one.
+        Where K is 1 (a single sigmoid, a regression) the only index is 0: its score or logit is explained,
+        also where it speaks for the other class.
+
+    Returns
+    -------
+    array
+        (N,) int32.
+
+    Raises
+    ------
+    InputError
+        If targets are not integers, not one per input, or not in 0 ... K - 1.
+    """
+    inputs = resolve_inputs(model, inputs)
+    outputs = _ends(model)[1].shape[1]
+    if targets is None:
+        if outputs == 1:
+            return np.zeros(len(inputs), np.int32)
+        scores = over_batches(per_model(model, _scores), inputs, batch_size=batch_size)
+        return scores.argmax(axis=1).astype(np.int32)
+    targets = np.asarray(targets)
+    if targets.dtype.kind not in "iu":
+        raise InputError(f"targets: must be integers (class indices), got {targets.dtype}")
+    if targets.ndim == 0:
+        targets = np.full(len(inputs), targets)
+    if targets.shape != (len(inputs),):
+        raise InputError(f"targets: must be one per input, shape ({len(inputs)},), got {targets.shape}")
+    wrong = targets[(targets < 0) | (targets >= outputs)]
+    if len(wrong):
+        raise InputError(f"targets: must be 0 to {outputs - 1} for model {model.name}, got {wrong[0]}")
+    return targets.astype(np.int32)
+
+
+def _scores(model: keras.Model) -> Callable:
+    """Compile images (B, ...) -> scores (B, K)."""
+    scores = score_model(model)
+
+    @tf.function(input_signature=[images_spec(model)])
+    def run(images):
+        return tf.cast(scores(images, training=False), tf.float32)
+
+    return run
+
+
+TARGETS = tf.TensorSpec([None], tf.int32)  # in the signature of a compiled function, also for rows and variants
+
+
+def images_spec(model: keras.Model) -> tf.TensorSpec:
+    """Describe a batch of any size, so that a compiled function is traced once for all batch sizes."""
+    return tf.TensorSpec(_ends(model)[0].shape, tf.float32)
+
+
+def target_scores(scores: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Pick from (B, K) the score of each image's target; (B,) float32."""
+    return tf.cast(tf.gather(scores, targets, axis=1, batch_dims=1), tf.float32)
+
+
+def over_batches(
+    run: Callable[..., tf.Tensor], *arrays: np.ndarray, batch_size: int = BATCH_SIZE, label: str = "explaining"
+) -> np.ndarray:
+    """Run a compiled function over arrays of equal length, batch by batch, and join what it gives.
+
+    A bar shows progress when it takes longer than a few seconds. No inputs, no outputs: an empty array of the
+    right shape.
+    """
+    results = [
+        run(*(array[batch] for array in arrays)).numpy() for batch in batches(len(arrays[0]), batch_size, label)
+    ]
+    return np.concatenate(results or [run(*arrays).numpy()])
+
+
+def over_variants(
+    run: Callable[..., tf.Tensor],
+    *arrays: np.ndarray,
+    variants: int,
+    batch_size: int = BATCH_SIZE,
+    label: str = "explaining",
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Run a compiled function over all pairs of a row of ``arrays`` and one of its ``variants``, in full batches.
+
+    The variants of a row (a noisy copy, a step of a path, a blanked cell) are made by ``run``, which is called
+    with a few consecutive rows of each array, and for each pair of the batch the row (counted from the first of
+    those) and the variant's number.
+
+    Yields
+    ------
+    rows : slice
+        The rows that the batch has pairs of.
+    pairs : slice
+        The batch itself, counting pairs row by row.
+    result : array
+        What ``run`` gave.
+    """
+    for pairs in batches(len(arrays[0]) * variants, batch_size, label):
+        row, variant = np.divmod(np.arange(pairs.start, pairs.stop, dtype=np.int32), np.int32(variants))
+        rows = slice(int(row[0]), int(row[-1]) + 1)
+        yield rows, pairs, run(*(array[rows] for array in arrays), row - row[0], variant).numpy()
+
+
+def batches(length: int, batch_size: int, label: str) -> Iterator[slice]:
+    """Cut 0 ... length - 1 into slices of ``batch_size`` (the last one is what is left), with a progress bar."""
+    if batch_size < 1:
+        raise InputError(f"batch_size: must be at least 1, got {batch_size}")
+    with tqdm(total=length, desc=label, unit="image", delay=3, leave=False) as bar:
+        for start in range(0, length, batch_size):
+            stop = min(start + batch_size, length)
+            yield slice(start, stop)
+            bar.update(stop - start)
