@@ -63,8 +63,7 @@ def _drops(model, network, inputs, targets, patch, stride, value, batch_size, la
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
     height, width = (
-        1 + max(0, -(-(size - side) // step))
-        for size, side, step in zip(inputs.shape[1:3], patch, stride, strict=True)
+        1 + max(0, -(-(size - side) // step)) for size, side, step in zip(inputs.shape[1:3], patch, stride, strict=True)
     )
     intact = over_batches(per_model(model, _answers, network), inputs, targets, batch_size=batch_size, label=label)
     run = per_model(model, _occluded, network, patch, stride, width, float(value))

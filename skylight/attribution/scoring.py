@@ -219,9 +219,7 @@ def over_batches(
     A bar shows progress when it takes longer than a few seconds. No inputs, no outputs: an empty array of the
     right shape.
     """
-    results = [
-        run(*(array[batch] for array in arrays)).numpy() for batch in batches(len(arrays[0]), batch_size, label)
-    ]
+    results = [run(*(array[batch] for array in arrays)).numpy() for batch in batches(len(arrays[0]), batch_size, label)]
     return np.concatenate(results or [run(*arrays).numpy()])
 
 

@@ -1,7 +1,11 @@
 """The convolutional network for dmdt images (Mahabal et al. 2017, arXiv:1709.06257)."""
 
+from pathlib import Path
+
 import keras
 from keras import layers, regularizers
+
+from skylight.errors import InputError
 
 
 def periodic_cnn(classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> keras.Model:
@@ -27,3 +31,17 @@ def periodic_cnn(classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> ker
     x = layers.Flatten(name="flatten")(x)
     probabilities = layers.Dense(classes, activation="softmax", name="preds")(x)
     return keras.Model(image, probabilities, name="periodic_cnn")
+
+
+def load_periodic_cnn(weights: Path, classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> keras.Model:
+    """Build the network and load trained weights; `InputError` where they are missing or of another size."""
+    model = periodic_cnn(classes, shape)
+    try:
+        model.load_weights(weights)
+    except OSError:
+        raise InputError(f"{weights}: no such weights; `dvc repro periodic-train` makes them") from None
+    except ValueError:
+        raise InputError(
+            f"{weights}: made for another number of classes or dmdt grid than {classes}, {shape}"
+        ) from None
+    return model

@@ -5,7 +5,7 @@ when asked for, so that memory does not grow with the survey and the reading can
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -144,6 +144,10 @@ class Survey:
     rejected: list[Rejected]
     left_out: int
     _data: Data
+
+    def only(self, ids: list[str]) -> "Survey":
+        """The same survey with some of its objects."""
+        return replace(self, labels=self.labels[self.labels["id"].isin(ids)].reset_index(drop=True))
 
     def sources(self) -> Iterator[Source | Rejected]:
         """Yield each object of ``labels``: by row of the label table, or by id where one table holds all."""
