@@ -1,0 +1,307 @@
+"""Shapley values of pixels against a background: what the score owes to each, compared with typical images."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from skylight.attribution.gradients import score_gradient
+from skylight.attribution.scoring import (
+    BATCH_SIZE,
+    TARGETS,
+    batches,
+    images_spec,
+    over_variants,
+    per_model,
+    resolve_inputs,
+    resolve_targets,
+    rewired,
+    score_model,
+    target_scores,
+    twin,
+)
+from skylight.errors import InputError
+
+
+def background(inputs: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Draw ``size`` different images from ``inputs`` (N, H, W, C), in their order, to compare others with.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than ``size`` images.
+    """
+    if not 1 <= size <= len(inputs):
+        raise InputError(f"size: must be 1 to {len(inputs)}, the number of inputs to draw from, got {size}")
+    return inputs[np.sort(np.random.default_rng(seed).choice(len(inputs), size, replace=False))]
+
+
+def deep_shap(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    background: float | np.ndarray = 0.0,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Deep SHAP (Lundberg & Lee 2017, arXiv:1705.07874): the mean of DeepLIFT over a background.
+
+    DeepLIFT's rescale rule (Shrikumar et al. 2017, arXiv:1704.02685, section 3.5.1) sends contributions back
+    through a nonlinearity by its slope between image and background image; a maximum is shared between the two
+    maxima. The answer is that of ``shap.DeepExplainer`` on the score, which runs image and background through
+    the network for each pair anew. Here a pair costs no more than the backward pass of a linear network.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed. Layers must be linear, an activation cell by cell, or a max pooling.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    background : float or array
+        (B, H, W, C) images, see `background`; a number stands for one constant image (plain DeepLIFT).
+    batch_size : int
+        Pairs of image and background image through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32; each map sums to the score minus the mean score of the background (completeness).
+
+    Raises
+    ------
+    InputError
+        If completeness fails, which means that the model has a layer of another kind, or if model, inputs,
+        targets or background do not fit.
+    """
+    inputs = resolve_inputs(model, inputs)
+    references = _references(model, inputs, background)
+    targets = resolve_targets(model, inputs, targets, batch_size)
+    run = per_model(model, _deeplift)
+    at_once = min(len(references), max(1, round(batch_size**0.5)))
+    maps = np.zeros_like(inputs)
+    owed = np.zeros(len(inputs))
+    for some in batches(len(inputs), max(1, batch_size // at_once), "deep_shap"):
+        for first in range(0, len(references), at_once):
+            contributions, differences = run(inputs[some], targets[some], references[first : first + at_once])
+            maps[some] += contributions.numpy() / len(references)
+            owed[some] += differences.numpy() / len(references)
+    _check_completeness(model, maps, owed)
+    return maps
+
+
+def _references(model: keras.Model, inputs: np.ndarray, background: float | np.ndarray) -> np.ndarray:
+    if np.ndim(background) == 0:
+        return np.full((1, *inputs.shape[1:]), background, np.float32)
+    background = np.asarray(background, np.float32)
+    if background.shape[1:] != inputs.shape[1:] or not len(background):
+        raise InputError(f"background: must be a number or images like the inputs, got {background.shape}")
+    return background
+
+
+def _check_completeness(model: keras.Model, maps: np.ndarray, owed: np.ndarray) -> None:
+    axes = tuple(range(1, maps.ndim))
+    off = np.abs(maps.sum(axis=axes, dtype=np.float64) - owed)
+    allowed = 1e-3 * (1 + np.abs(owed) + np.abs(maps).sum(axis=axes))
+    if not np.all(off <= allowed):
+        kinds = sorted({type(layer).__name__ for layer in score_model(model).layers})
+        raise InputError(
+            f"model {model.name}: deep_shap misses the score by {np.max(off - allowed):.3g}; one of its layers is "
+            f"neither linear nor an activation nor a max pooling ({', '.join(kinds)})"
+        )
+
+
+def _deeplift(model: keras.Model) -> Callable:
+    """Compile images (n, ...), targets (n,), references (r, ...) -> contributions (n, ...), differences (n,).
+
+    Both are sums over the references; the differences are those of the scores, which contributions sum to.
+    """
+    nonlinearities = []
+
+    def swap(layer: keras.Layer) -> keras.Layer:
+        if isinstance(layer, _MAXIMA):
+            nonlinearities.append(_Maximum(twin(layer)))
+            return keras.layers.Lambda(nonlinearities[-1], name=layer.name)
+        if isinstance(layer, _CELLWISE):
+            nonlinearities.append(_Cellwise(twin(layer)))
+            return keras.layers.Activation(nonlinearities[-1], name=layer.name)
+        copy = twin(layer)
+        if getattr(layer, "activation", keras.activations.linear) is not keras.activations.linear:
+            nonlinearities.append(_Cellwise(layer.activation))
+            copy.activation = nonlinearities[-1]
+        return copy
+
+    network = rewired(model, swap)
+
+    @tf.function(input_signature=[images_spec(model), TARGETS, images_spec(model)])
+    def run(images, targets, references):
+        n, r = tf.shape(images)[0], tf.shape(references)[0]
+        for nonlinearity in nonlinearities:
+            nonlinearity.record()
+        scores = network(tf.concat([images, references], axis=0), training=False)
+        for nonlinearity in nonlinearities:
+            nonlinearity.linearise(n, r)
+        pairs = tf.repeat(targets, r)
+        multipliers = score_gradient(network, tf.zeros_like(_paired(images, references)[0]), pairs)
+        for nonlinearity in nonlinearities:
+            nonlinearity.record()  # lets go of the graph's tensors
+        differences = target_scores(tf.repeat(scores[:n], r, axis=0), pairs) - target_scores(
+            tf.tile(scores[n:], [n, 1]), pairs
+        )
+        own, other = _paired(images, references)
+        contributions = tf.reshape(multipliers * (own - other), tf.concat([[n, r], tf.shape(images)[1:]], axis=0))
+        return tf.reduce_sum(contributions, axis=1), tf.reduce_sum(tf.reshape(differences, [n, r]), axis=1)
+
+    return run
+
+
+def _paired(images: tf.Tensor, references: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Give (n r, ...) images and (n r, ...) references such that every image meets every reference."""
+    n, r = tf.shape(images)[0], tf.shape(references)[0]
+    tiling = tf.concat([[n], tf.ones([references.shape.rank - 1], tf.int32)], axis=0)
+    return tf.repeat(images, r, axis=0), tf.tile(references, tiling)
+
+
+class _Cellwise:
+    """An activation that first records what enters it, then acts as a linear map: the slope between two points."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self.record()
+
+    def record(self) -> None:
+        self.seen, self.linear = [], []
+
+    def linearise(self, n: int, r: int) -> None:
+        """From what was seen of n images and r references, make the linear map of each of their n r pairs."""
+        self.linear = [self.between(*_paired(seen[:n], seen[n:])) for seen in self.seen]
+
+    def __call__(self, z: tf.Tensor) -> tf.Tensor:
+        if self.linear:
+            return self.linear.pop(0)(z)  # a layer may be called several times, each time in the same order
+        self.seen.append(z)
+        return self.function(z)
+
+    def between(self, own: tf.Tensor, other: tf.Tensor) -> Callable:
+        with tf.GradientTape() as tape:
+            tape.watch(own)
+            value = self.function(own)
+        tangent = tape.gradient(value, own)
+        step = own - other
+        slope = tf.where(tf.abs(step) < 1e-6, tangent, tf.math.divide_no_nan(value - self.function(other), step))
+        return lambda z: z * slope
+
+
+class _Maximum(_Cellwise):
+    """The same for a max pooling, as in ``shap``: a rise of the maximum is owed to the cells of both maxima."""
+
+    def between(self, own: tf.Tensor, other: tf.Tensor) -> Callable:
+        @tf.custom_gradient
+        def linear(z):
+            def back(multipliers):
+                with tf.GradientTape(persistent=True) as tape:
+                    tape.watch([own, other])
+                    high, low = self.function(own), self.function(other)
+                top = tf.maximum(high, low)
+                shares = tape.gradient(high, own, multipliers * (top - low)) + tape.gradient(
+                    low, other, multipliers * (high - top)
+                )
+                step = own - other
+                return tf.where(tf.abs(step) < 1e-7, 0.0, tf.math.divide_no_nan(shares, step))
+
+            return self.function(z), back
+
+        return linear
+
+
+_CELLWISE = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.ELU)
+_MAXIMA = (
+    keras.layers.MaxPooling1D,
+    keras.layers.MaxPooling2D,
+    keras.layers.GlobalMaxPooling1D,
+    keras.layers.GlobalMaxPooling2D,
+)
+
+
+def gradient_shap(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    background: float | np.ndarray = 0.0,
+    samples: int = 200,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Expected gradients (Erion et al. 2021, arXiv:1906.10670), the estimate of ``shap.GradientExplainer``.
+
+    The mean over random background images x' and random points t in [0, 1) of the gradient of the score at
+    x' + t (x - x'), times x - x'.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed. Any layer that has a gradient.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    background : float or array
+        (B, H, W, C) images, see `background`; a number stands for one constant image.
+    samples : int
+        Pairs (x', t) an image.
+    seed : int
+        Seed of the draws.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32; each map sums to the score minus the mean score of the background within the error
+        of the sampling.
+
+    Raises
+    ------
+    InputError
+        If samples is below 1, or model, inputs, targets or background do not fit.
+    """
+    if samples < 1:
+        raise InputError(f"samples: must be at least 1, got {samples}")
+    inputs = resolve_inputs(model, inputs)
+    references = _references(model, inputs, background)
+    targets = resolve_targets(model, inputs, targets, batch_size)
+    random = np.random.default_rng(seed)
+    choices = random.integers(len(references), size=(len(inputs), samples), dtype=np.int32)
+    points = random.random((len(inputs), samples), dtype=np.float32)
+    compiled = per_model(model, _expected_gradients)
+    maps = np.zeros_like(inputs)
+    for rows, _, sums in over_variants(
+        lambda *some: compiled(*some, references),
+        *(inputs, targets, choices, points),
+        variants=samples,
+        batch_size=batch_size,
+        label="gradient_shap",
+    ):
+        maps[rows] += sums
+    return maps / np.float32(samples)
+
+
+def _expected_gradients(model: keras.Model) -> Callable:
+    """Compile images, targets, choices and points (k, samples), rows, samples, references -> sums by image."""
+    scores = score_model(model)
+    draws = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
+
+    @tf.function(input_signature=[images_spec(model), TARGETS, *draws, TARGETS, TARGETS, images_spec(model)])
+    def run(images, targets, choices, points, rows, samples, references):
+        where = tf.stack([rows, samples], axis=1)
+        other = tf.gather(references, tf.gather_nd(choices, where))
+        step = tf.gather(images, rows) - other
+        points = tf.reshape(tf.gather_nd(points, where), [-1] + [1] * (images.shape.rank - 1))
+        gradients = score_gradient(scores, other + points * step, tf.gather(targets, rows))
+        return tf.math.segment_sum(gradients * step, rows)
+
+    return run
