@@ -78,7 +78,7 @@ def show_dmdt(
     """
     shown = axes.imshow(image, norm=norm, cmap=cmap, aspect="auto")
     for axis, edges in ((axes.xaxis, dt_edges), (axes.yaxis, dm_edges)):
-        ticks = np.arange(0, len(edges), every)
+        ticks = np.arange(np.argmin(np.abs(edges)) % every, len(edges), every)  # 0 is always among them
         axis.set_ticks(ticks - 0.5, [_edge(edges[i]) for i in ticks], fontsize=6 if every == 1 else 7)
     axes.tick_params(axis="x", rotation=90)
     if labels:
