@@ -117,10 +117,11 @@ class Binary:
         lights = np.array([r1**2, self.surface * r2**2])
         lights *= (1 - self.third_light) / lights.sum()
         tides = [tidal_ellipticity(r, m, self.limb, self.gravity) for r, m in ((r1, q), (r2, 1 / q))]
-        hidden = [
-            np.where(secondary_in_front, hidden_fraction(distance, r2, r1, self.limb), 0),
-            np.where(secondary_in_front, 0, hidden_fraction(distance, r1, r2, self.limb)),
-        ]
+        hidden = np.zeros((2, len(distance)))
+        near = distance < r1 + r2
+        primary_eclipse, secondary_eclipse = near & secondary_in_front, near & ~secondary_in_front
+        hidden[0, primary_eclipse] = hidden_fraction(distance[primary_eclipse], r2, r1, self.limb)
+        hidden[1, secondary_eclipse] = hidden_fraction(distance[secondary_eclipse], r1, r2, self.limb)
         flux = self.third_light + sum(
             light * (1 - tide * sin2 * (1 + np.cos(2 * angle)) / separation**3) * (1 - covered)
             for light, tide, covered in zip(lights, tides, hidden, strict=True)
