@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-
-from skylight.outputs import writing
 
 # Okabe & Ito 2008; black and yellow left out (black is for axes, yellow hard to see on white).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
@@ -40,11 +39,12 @@ mpl.rcParams.update(
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write ``figure`` as PNG without the date and version that would change its bytes, and close it."""
-    import matplotlib.pyplot as plt
+    """Write ``figure`` as PNG without the version that would change its bytes, and close it.
 
-    with writing(path) as aside:
-        figure.savefig(aside, metadata={"Software": None})
+    A stage writes its figures to a folder of `skylight.outputs.writing`, which is complete or not there at all.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
 
 

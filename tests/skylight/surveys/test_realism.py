@@ -54,7 +54,9 @@ def test_a_network_trained_on_the_real_survey_knows_the_simulated_one(confusion,
         print("(0.836 on the real survey's own test part, 0.63 on another real survey). Rows are the true classes.")
         print(" " * 8 + "".join(f"{name:>8}" for name in CLASSES) + "  recall")
         for name, row in zip(CLASSES, confusion, strict=True):
-            print(f"{name:>8}" + "".join(f"{count:8d}" for count in row) + f"{row[CLASSES.index(name)] / row.sum():8.2f}")
+            print(
+                f"{name:>8}" + "".join(f"{count:8d}" for count in row) + f"{row[CLASSES.index(name)] / row.sum():8.2f}"
+            )
     assert accuracy >= 0.70
 
 
