@@ -70,20 +70,16 @@ def show_dmdt(
     norm: colors.Normalize,
     cmap: str = SEQUENTIAL,
     every: int = 1,
-    labels: bool = True,
 ) -> AxesImage:
     """Draw a (dm, dt) image with cells of equal size and the edges of every ``every``-th cell at its ticks.
 
-    ``image`` is (rows, columns), rows by ascending dm. ``labels`` writes the axes' names.
+    ``image`` is (rows, columns), rows by ascending dm (mag), columns by ascending dt (days).
     """
     shown = axes.imshow(image, norm=norm, cmap=cmap, aspect="auto")
     for axis, edges in ((axes.xaxis, dt_edges), (axes.yaxis, dm_edges)):
         ticks = np.arange(np.argmin(np.abs(edges)) % every, len(edges), every)  # 0 is always among them
         axis.set_ticks(ticks - 0.5, [_edge(edges[i]) for i in ticks], fontsize=6 if every == 1 else 7)
     axes.tick_params(axis="x", rotation=90)
-    if labels:
-        axes.set_xlabel("dt (days)")
-        axes.set_ylabel("dm (mag)")
     return shown
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from skylight import params, plotting
+from skylight.dmdt_maps import MAPS, counts_scale, draw_map, map_scale
 from skylight.errors import script
 from skylight.lightcurves import LightCurve
 from skylight.outputs import writing
@@ -17,13 +18,6 @@ from skylight.sampling import first_copies
 from skylight.surveys.light_curves import open_survey
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
-MAPS = {
-    "gradcam": "Grad-CAM",
-    "saliency": "saliency\n|d score / d cell|",
-    "blanking": "blanking\n(drop in probability)",
-    "deep_shap": "SHAP\n(share of the score)",
-}
-SIGNED = ("blanking", "deep_shap")
 
 
 @script
@@ -102,22 +96,17 @@ def light_curve_to_dmdt(row: pd.Series, curves: dict, image_of: dict, periodic: 
     curve, image = curves[row["lcid"]], image_of[row["lcid"]]
     plotting.show_light_curve(left, curve.time, curve.mag, curve.magerr)
     left.set_title(f"{row['class']} light curve, {len(curve)} points")
-    draw_dmdt(figure, right, image, periodic)
+    draw_map(figure, right, image, counts_scale(image), periodic.dmdt, every=1)
+    right.set(xlabel="dt (days)", ylabel="dm (mag)")
     right.set_title(f"its {len(curve) * (len(curve) - 1) // 2:,} pairs as a dmdt image")
     return figure
-
-
-def draw_dmdt(figure, ax, image: np.ndarray, periodic: Periodic) -> None:
-    grid = (periodic.dmdt.dm_edges, periodic.dmdt.dt_edges)
-    shown = plotting.show_dmdt(ax, image, *grid, norm=plotting.counts_norm(image))
-    figure.colorbar(shown, ax=ax, label="255 x share of pairs")
 
 
 def mean_dmdt(images: np.ndarray, labels: np.ndarray, periodic: Periodic):
     members = [images[labels == index] for index in range(len(periodic.classes))]
     means = np.stack([part.mean(axis=0) if len(part) else np.zeros(images.shape[1:]) for part in members])
     titles = [f"{name} ({len(part):,})" for name, part in zip(periodic.classes, members, strict=True)]
-    scales = [(plotting.counts_norm(mean), plotting.SEQUENTIAL) for mean in means]
+    scales = [counts_scale(mean) for mean in means]
     return by_class(means, titles, scales, "mean dmdt image (255 x share of pairs)", periodic)
 
 
@@ -126,26 +115,13 @@ def by_class(maps: np.ndarray, titles: list[str], scales: list, label: str, peri
     figure, axes = panels(len(maps), 4, (2.3, 2.0), sharex=True, sharey=True)
     for ax, image, title, scale in zip(axes, maps, titles, scales, strict=True):
         ax.set_title(title)
-        draw_map(figure, ax, image, scale, 3, periodic)
+        draw_map(figure, ax, image, scale, periodic.dmdt, every=3)
     for ax in axes[-4:]:
         ax.tick_params(axis="x", labelbottom=True)
     figure.supxlabel("dt (days)", fontsize=9)
     figure.supylabel("dm (mag)", fontsize=9)
     figure.suptitle(label, fontsize=10)
     return figure
-
-
-def draw_map(figure, ax, image: np.ndarray, scale: tuple, every: int, periodic: Periodic) -> None:
-    """A map with its colour bar, or the words that say why there is nothing to see."""
-    grid = (periodic.dmdt.dm_edges, periodic.dmdt.dt_edges)
-    norm, cmap = scale
-    shown = plotting.show_dmdt(ax, image, *grid, norm=norm, cmap=cmap, every=every, labels=False)
-    note = "no object" if np.isnan(image).all() else "0 everywhere" if not image.any() else None
-    if note:
-        colour = "white" if note == "0 everywhere" else "black"
-        ax.text(0.5, 0.5, note, ha="center", va="center", transform=ax.transAxes, color=colour, fontsize=7)
-    else:
-        figure.colorbar(shown, ax=ax).ax.tick_params(labelsize=6)
 
 
 def training_curves():
@@ -194,22 +170,15 @@ def example_maps(image_of: dict, periodic: Periodic):
     for line, row in zip(axes, rows, strict=True):
         chosen = objects.loc[row]
         image = image_of[chosen["lcid"]]
-        draw_map(figure, line[0], image, (plotting.counts_norm(image), plotting.SEQUENTIAL), 4, periodic)
+        draw_map(figure, line[0], image, counts_scale(image), periodic.dmdt, every=4)
         line[0].set_ylabel(f"{chosen['class']}\np = {chosen['probability']:.2f}")
         for ax, (name, values) in zip(line[1:], maps.items(), strict=True):
-            draw_map(figure, ax, values[row], map_scale(name, values[row]), 4, periodic)
+            draw_map(figure, ax, values[row], map_scale(name, values[row]), periodic.dmdt, every=4)
     for ax, title in zip(axes[0], ("dmdt", *MAPS.values()), strict=True):
         ax.set_title(title)
     figure.supxlabel("dt (days)", fontsize=9)
     figure.supylabel("dm (mag)", fontsize=9)
     return figure
-
-
-def map_scale(name: str, values: np.ndarray):
-    """Signed maps about 0, the others from 0."""
-    if name in SIGNED:
-        return plotting.diverging_norm(values), plotting.DIVERGING
-    return plt.Normalize(0, values.max() or 1), "magma"
 
 
 def class_maps(summary: str, name: str, periodic: Periodic):
@@ -249,7 +218,8 @@ def misclassified(row, curve: LightCurve, image: np.ndarray, periodic: Periodic)
     plotting.show_light_curve(left, [*x, *(x + 1)], [*curve.mag] * 2, [*curve.magerr] * 2)
     left.set_xlabel(f"phase (P = {period:.5g} d)")
     left.set_title(f"{row.lcid}: {row.true} taken for {row.predicted} (p = {row.probability:.2f})")
-    draw_dmdt(figure, right, image, periodic)
+    draw_map(figure, right, image, counts_scale(image), periodic.dmdt, every=1)
+    right.set(xlabel="dt (days)", ylabel="dm (mag)")
     return figure
 
 
