@@ -86,9 +86,10 @@ def _line(model: type[Section], fault: dict) -> str:
         wanted = f"less than {limits['lt']}"
     elif kind == "literal_error":
         wanted = f"one of {limits['expected']}"
-    elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        tags = limits.get("expected_tags", "")
-        wanted = f"a section whose {limits['discriminator']} is one of {tags}"
+    elif kind == "union_tag_not_found":
+        wanted = f"a section with a key {limits['discriminator']}"
+    elif kind == "union_tag_invalid":
+        wanted = f"a section whose {limits['discriminator']} is one of {limits['expected_tags']}"
     elif kind == "too_short":
         wanted = f"a list of at least {limits['min_length']}"
     elif kind == "too_long":

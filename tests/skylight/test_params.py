@@ -38,6 +38,7 @@ def test_the_file_in_the_repository_is_good():
         ("test_fraction: 0.2", "test_fraction: 1", "periodic.train.test_fraction: must be less than 1"),
         ("sampling: none", "sampling: all", "periodic.train.sampling: must be one of 'none', 'smote'"),
         ("layout: crts", "layout: tess", "periodic.data: must be a section whose 'layout' is one of"),
+        ("layout: crts", "layot: crts", "periodic.data: must be a section with a key 'layout'"),
         ("  simulate:\n", "  simulate: 3\n  simulat:\n", "periodic.simulate: must be a section of keys, got 3"),
         ("dm_edges: [-8,", "dm_edges: [9,", "periodic.dmdt.dm_edges: edges must ascend"),
         ("RRC: RRc", "RRC: RRx", "periodic: transfer.surveys.ptf.labels.classes.RRC: must be null or one of EW"),
