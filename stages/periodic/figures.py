@@ -44,7 +44,8 @@ def main() -> None:
         plotting.save(class_maps("median", "blanking", periodic), folder / "median_blanking.png")
         for name in MAPS:
             plotting.save(class_maps("mean", name, periodic), folder / f"mean_{name}.png")
-        plotting.save(transfer(periodic), folder / "transfer.png")
+        if periodic.transfer.surveys:
+            plotting.save(transfer(periodic), folder / "transfer.png")
         for row in wrong.itertuples():
             figure = misclassified(row, curves[row.lcid], image_of[row.lcid], periodic)
             plotting.save(figure, folder / "misclassified" / f"{row.lcid}.png")
