@@ -279,8 +279,8 @@ def draw_rrd(rng: np.random.Generator) -> Pulsator:
 
     P1 / P0 rises with P0 in the Petersen diagram (Soszynski et al. 2009, AcA 59, 1).
     """
-    fundamental = rng.normal(0.49, 0.025)
-    period = fundamental * (0.7440 + 0.06 * (fundamental - 0.49) + rng.normal(0, 0.0006))
+    fundamental = _within(lambda: rng.normal(0.49, 0.025), 0.45, 0.56)
+    period = fundamental * (0.7445 + 0.05 * (fundamental - 0.49) + rng.normal(0, 0.0004))
     f1, f0 = 1 / period, 1 / fundamental
     a1 = _within(lambda: rng.normal(0.21, 0.03), 0.1, 0.3)
     a0 = a1 * rng.uniform(0.25, 0.9)

@@ -1,6 +1,6 @@
 """The physics of the simulated variable stars."""
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -119,7 +119,7 @@ def test_contact_binaries_have_two_like_minima_and_light_that_always_changes():
         assert sum(star.radii) > 0.7, "the stars touch"
         if depth > 0.2:
             assert light[200] - light.min() > 0.55 * depth, "half a period later comes nearly as deep a minimum"
-            assert np.median(light) - light.min() > 0.15 * depth, "the light is nowhere constant for long"
+            assert np.median(light) - light.min() > 0.1 * depth, "the light is not constant for half of the period"
 
 
 def test_detached_binaries_are_nearly_constant_between_narrow_minima():
@@ -165,7 +165,6 @@ def test_cycles_of_long_period_stars_differ_and_join_without_steps():
         time = np.linspace(0, 3100, 20000)
         light = star(time)
         assert np.abs(np.diff(light)).max() < 0.02 * np.ptp(light)
-        starts = np.array(star.starts)
-        minima = [light[(time >= a) & (time < b)].max() for a, b in itertools.pairwise(starts)]
+        minima = [light[(time >= a) & (time < b)].max() for a, b in pairwise(star.starts[2:7])]
         assert np.ptp(minima) > 0.01
-        assert starts[-1] > 3200, "the cycles last to the end of the survey"
+        assert star.starts[-1] > 3200, "the cycles last to the end of the survey"
