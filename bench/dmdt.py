@@ -16,12 +16,13 @@ OBJECTS, POINTS, LITERAL = 300, 250, 6
 
 
 def literal(curve, dm_edges, dt_edges) -> np.ndarray:
-    """The published loop: every pair's differences in lists, then a two-dimensional histogram."""
+    """The published steps: every pair's differences in lists, sorted by time, then a two-dimensional histogram."""
     dm, dt = [], []
     for i in range(len(curve)):
         for j in range(i + 1, len(curve)):
             dm.append(curve.mag[j] - curve.mag[i])
             dt.append(curve.time[j] - curve.time[i])
+    dt, dm = zip(*sorted(zip(dt, dm, strict=True)), strict=True)
     counts, _, _ = np.histogram2d(dm, dt, bins=[dm_edges, dt_edges])
     return 255 * counts / (len(curve) * (len(curve) - 1) / 2)
 

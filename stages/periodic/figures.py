@@ -36,7 +36,9 @@ def main() -> None:
 
     with writing(OUT / "figures") as folder:
         plotting.save(folded(examples, curves), folder / "folded.png")
-        plotting.save(light_curve_to_dmdt(examples.iloc[0], curves, image_of, periodic), folder / "dmdt.png")
+        longest = max(examples["lcid"], key=lambda lcid: len(curves[lcid]))
+        example = examples.set_index("lcid").loc[longest]
+        plotting.save(light_curve_to_dmdt(example, curves[longest], image_of[longest], periodic), folder / "dmdt.png")
         plotting.save(mean_dmdt(images, labels, periodic), folder / "mean_dmdt.png")
         plotting.save(training_curves(), folder / "training.png")
         plotting.save(confusions(), folder / "confusion.png")
@@ -92,14 +94,13 @@ def folded(examples: pd.DataFrame, curves: dict[str, LightCurve]):
     return figure
 
 
-def light_curve_to_dmdt(row: pd.Series, curves: dict, image_of: dict, periodic: Periodic):
+def light_curve_to_dmdt(row: pd.Series, curve: LightCurve, image: np.ndarray, periodic: Periodic):
     figure, (left, right) = plt.subplots(1, 2, figsize=(plotting.PAGE, 3.4), width_ratios=[1, 1.35])
-    curve, image = curves[row["lcid"]], image_of[row["lcid"]]
     plotting.show_light_curve(left, curve.time, curve.mag, curve.magerr)
     left.set_title(f"{row['class']} light curve, {len(curve)} points")
     draw_map(figure, right, image, counts_scale(image), periodic.dmdt, every=1)
     right.set(xlabel="dt (days)", ylabel="dm (mag)")
-    right.set_title(f"its {len(curve) * (len(curve) - 1) // 2:,} pairs as a dmdt image")
+    right.set_title(f"its {len(curve) * (len(curve) - 1) // 2:,} pairs as a dmdt image (255 x share)")
     return figure
 
 

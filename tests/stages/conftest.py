@@ -19,8 +19,8 @@ class Clone:
     def __init__(self, path: Path):
         self.path = path
 
-    def set(self, **changes: object) -> None:
-        """Set parameters by key: ``clone.set(**{"periodic.train.epochs": 1})``."""
+    def change(self, **changes: object) -> None:
+        """Set parameters by key: ``clone.change(**{"periodic.train.epochs": 1})``."""
         yaml, file = YAML(), self.path / "params.yaml"
         params = yaml.load(file)
         for key, value in changes.items():

@@ -28,7 +28,7 @@ CHAPTER += ["periodic-figures"]
 def tiny(clone):
     """The chapter, run once."""
     clone = clone()
-    clone.set(**TINY)
+    clone.change(**TINY)
     assert clone.repro("periodic-figures") == set(CHAPTER)
     return clone
 
@@ -63,7 +63,7 @@ def test_metrics_and_plots_are_there_for_dvc(tiny):
 
 
 def test_only_what_a_parameter_touches_runs_again(tiny):
-    tiny.set(**{"periodic.heatmaps.max_objects_per_class": 2})
+    tiny.change(**{"periodic.heatmaps.max_objects_per_class": 2})
     assert tiny.repro("periodic-figures") == {"periodic-heatmaps", "periodic-figures"}
     assert tiny.repro("periodic-figures") == set()
 
@@ -90,10 +90,10 @@ def test_predict_prints_and_explains_raw_light_curves(tiny, tmp_path):
 
 
 def test_bad_parameters_and_bad_data_stop_a_stage_in_one_line(tiny):
-    tiny.set(**{"periodic.transform.max_rejected": 2})
+    tiny.change(**{"periodic.transform.max_rejected": 2})
     output = tiny.run("stages.periodic.transform", fails=True)
     assert output.strip() == "error: periodic.transform.max_rejected: must be at most 1, got 2"
-    tiny.set(**{"periodic.transform.max_rejected": 0.05})
+    tiny.change(**{"periodic.transform.max_rejected": 0.05})
     assert tiny.run("stages.periodic.transform", "--survey", "tess", fails=True).strip() == (
         "error: periodic.transfer.surveys: no 'tess' (has: ztf, ptf)"
     )
@@ -112,7 +112,7 @@ STRIPE82 = {
 def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
     """The 483 RR Lyrae of Stripe 82 (Sesar et al. 2010), from transform to figures, with a network of two classes."""
     shutil.copytree(real_data("s82_rrlyrae"), tiny.path / "data/stripe82")
-    tiny.set(
+    tiny.change(
         **{
             "periodic.classes": ["RRab", "RRc"],
             "periodic.data": STRIPE82,
