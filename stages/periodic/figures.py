@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from skylight import params, plotting
-from skylight.dmdt_maps import MAPS, counts_scale, draw_map, map_scale
+from skylight.dmdt_plots import TITLES, counts_scale, draw_map, map_scale
 from skylight.errors import script
 from skylight.lightcurves import LightCurve
 from skylight.outputs import writing
@@ -44,7 +44,7 @@ def main() -> None:
         plotting.save(confusions(), folder / "confusion.png")
         plotting.save(example_maps(image_of, periodic), folder / "maps.png")
         plotting.save(class_maps("median", "blanking", periodic), folder / "median_blanking.png")
-        for name in MAPS:
+        for name in TITLES:
             plotting.save(class_maps("mean", name, periodic), folder / f"mean_{name}.png")
         if periodic.transfer.surveys:
             plotting.save(transfer(periodic), folder / "transfer.png")
@@ -160,7 +160,7 @@ def confusions():
 def example_maps(image_of: dict, periodic: Periodic):
     """A row a class: the dmdt image of its clearest object and the four maps of it."""
     objects = pd.read_csv(OUT / "maps/objects.csv", dtype={"lcid": str})
-    maps = {name: np.load(OUT / f"maps/{name}.npy") for name in MAPS}
+    maps = {name: np.load(OUT / f"maps/{name}.npy") for name in TITLES}
     rows = [
         objects[objects["class"] == name]["probability"].idxmax()
         for name in periodic.classes
@@ -176,7 +176,7 @@ def example_maps(image_of: dict, periodic: Periodic):
         line[0].set_ylabel(f"{chosen['class']}\np = {chosen['probability']:.2f}")
         for ax, (name, values) in zip(line[1:], maps.items(), strict=True):
             draw_map(figure, ax, values[row], map_scale(name, values[row]), periodic.dmdt, every=4)
-    for ax, title in zip(axes[0], ("dmdt", *MAPS.values()), strict=True):
+    for ax, title in zip(axes[0], ("dmdt", *TITLES.values()), strict=True):
         ax.set_title(title)
     figure.supxlabel("dt (days)", fontsize=9)
     figure.supylabel("dm (mag)", fontsize=9)
@@ -184,11 +184,11 @@ def example_maps(image_of: dict, periodic: Periodic):
 
 
 def class_maps(summary: str, name: str, periodic: Periodic):
-    maps = np.load(OUT / f"maps/class_{summary}.npy")[list(MAPS).index(name)]
+    maps = np.load(OUT / f"maps/class_{summary}.npy")[list(TITLES).index(name)]
     counts = json.loads((OUT / "metrics/heatmaps.json").read_text())["objects"]
     titles = [f"{class_name} ({counts[class_name]})" for class_name in periodic.classes]
     scales = [map_scale(name, values) for values in maps]
-    return by_class(maps, titles, scales, f"{summary} of {MAPS[name]}".replace("\n", " "), periodic)
+    return by_class(maps, titles, scales, f"{summary} of {TITLES[name]}".replace("\n", " "), periodic)
 
 
 def transfer(periodic: Periodic):

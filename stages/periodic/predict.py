@@ -93,7 +93,8 @@ def explain(curves: dict[Path, LightCurve], images: np.ndarray, model, table: pd
     import matplotlib.pyplot as plt
 
     from skylight import plotting
-    from skylight.dmdt_maps import MAPS, counts_scale, draw_map, explain_images, map_scale
+    from skylight.dmdt_maps import explain_images
+    from skylight.dmdt_plots import TITLES, counts_scale, draw_map, map_scale
 
     background = OUT / "maps/background.npy"
     if not background.exists():
@@ -106,7 +107,7 @@ def explain(curves: dict[Path, LightCurve], images: np.ndarray, model, table: pd
         axes[0, 0].set_title(f"{path.name}: {row['class']} (p = {row[row['class']]:.2f})")
         image = images[index, ..., 0]
         panels = {"dmdt": (image, counts_scale(image))}
-        panels |= {MAPS[name]: (values[index], map_scale(name, values[index])) for name, values in maps.items()}
+        panels |= {TITLES[name]: (values[index], map_scale(name, values[index])) for name, values in maps.items()}
         for ax, (title, (values, scale)) in zip(axes.flat[1:], panels.items(), strict=True):
             draw_map(figure, ax, values, scale, periodic.dmdt, every=3)
             ax.set(title=title.replace("\n", " "), xlabel="dt (days)", ylabel="dm (mag)")
