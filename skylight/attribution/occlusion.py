@@ -312,9 +312,7 @@ def _lit(model: keras.Model, height: int, width: int, channels: int) -> Callable
 
     @tf.function(input_signature=[TARGETS, tf.TensorSpec([None])])
     def run(cells, values):
-        images = (
-            tf.reshape(tf.one_hot(cells, height * width), [-1, height, width, 1]) * values[:, None, None, None]
-        )
+        images = tf.reshape(tf.one_hot(cells, height * width), [-1, height, width, 1]) * values[:, None, None, None]
         return tf.cast(outputs(tf.repeat(images, channels, axis=3), training=False), tf.float32)
 
     return run
