@@ -58,9 +58,7 @@ def resized(small, height, width):
 def test_gradcam_by_definition(layer, classifier, images):
     scores = score_model(classifier)
     network = keras.Model(scores.inputs, [scores.get_layer(layer or "second").output, scores.output])
-    for image, target, mapped in zip(
-        images, TARGETS, gradcam(classifier, images, TARGETS, layer=layer), strict=True
-    ):
+    for image, target, mapped in zip(images, TARGETS, gradcam(classifier, images, TARGETS, layer=layer), strict=True):
         with tf.GradientTape() as tape:
             image = tf.constant(image[None])
             tape.watch(image)
@@ -81,10 +79,7 @@ def test_scorecam_by_definition(classifier, images):
         for k in range(activations.shape[-1]):
             mask = resized(activations[..., k], 8, 9)
             mask = (mask - mask.min()) / max(mask.max() - mask.min(), 1e-12)
-            cam += (
-                activations[..., k]
-                * classifier.predict(image[None] * mask[None, :, :, None], verbose=0)[0, target]
-            )
+            cam += activations[..., k] * classifier.predict(image[None] * mask[None, :, :, None], verbose=0)[0, target]
         assert np.allclose(mapped[..., 0], resized(np.maximum(cam, 0), 8, 9), atol=1e-5)
 
 

@@ -59,10 +59,7 @@ def test_smoothgrad_without_noise_is_saliency(classifier, images):
 def copies(images, samples, noise, seed):
     """The noisy copies, (samples, N, H, W, C), written out."""
     draws = [
-        [
-            tf.random.stateless_normal(SHAPE, [seed, number * samples + sample]).numpy()
-            for number in range(len(images))
-        ]
+        [tf.random.stateless_normal(SHAPE, [seed, number * samples + sample]).numpy() for number in range(len(images))]
         for sample in range(samples)
     ]
     spread = images.max(axis=(1, 2, 3), keepdims=True) - images.min(axis=(1, 2, 3), keepdims=True)
@@ -157,9 +154,7 @@ def relu_chain(*relus):
     return model, model.get_weights()[::2]
 
 
-@pytest.mark.parametrize(
-    "relu", [layers.ReLU, lambda: layers.Activation("relu"), lambda: layers.Activation("relu6")]
-)
+@pytest.mark.parametrize("relu", [layers.ReLU, lambda: layers.Activation("relu"), lambda: layers.Activation("relu6")])
 def test_guided_and_deconvnet_written_out(relu):
     model, (a, b, c) = relu_chain(relu(), relu())
     images = np.random.default_rng(0).normal(size=(6, 2, 2, 1)).astype(np.float32)

@@ -60,8 +60,7 @@ def test_a_channel_of_a_layer(classifier):
 
 def test_the_seed_sets_start_and_jitter(classifier):
     one, same, other = (
-        activation_maximization(classifier, 1, jitter=2, seed=seed, value_range=(0, 1), steps=5)
-        for seed in (1, 1, 2)
+        activation_maximization(classifier, 1, jitter=2, seed=seed, value_range=(0, 1), steps=5) for seed in (1, 1, 2)
     )
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)

@@ -33,9 +33,7 @@ def test_occlusion_of_a_linear_model_is_its_weights_times_its_inputs(linear, ima
     assert np.allclose(patch_occlusion(linear, images, 1, patch=1, value=3), other, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("patch", "stride"), [(3, 1), (3, 2), ((2, 5), (2, 3)), ((8, 9), 1), (4, 4), ((1, 9), (1, 9))]
-)
+@pytest.mark.parametrize(("patch", "stride"), [(3, 1), (3, 2), ((2, 5), (2, 3)), ((8, 9), 1), (4, 4), ((1, 9), (1, 9))])
 def test_patch_occlusion_by_definition(patch, stride, classifier, images):
     (ph, pw), (sh, sw) = (np.broadcast_to(some, 2) for some in (patch, stride))
     network = score_model(classifier)

@@ -119,9 +119,7 @@ def test_background_is_drawn_by_the_seed():
         background(inputs, 51, seed=0)
 
 
-@pytest.mark.parametrize(
-    "gate", [lambda x: layers.Multiply()([x, x]), layers.LayerNormalization(), keras.ops.tanh]
-)
+@pytest.mark.parametrize("gate", [lambda x: layers.Multiply()([x, x]), layers.LayerNormalization(), keras.ops.tanh])
 def test_a_layer_that_deep_shap_does_not_know(gate, images):
     keras.utils.set_random_seed(0)
     image = layers.Input(SHAPE)
@@ -133,9 +131,7 @@ def test_a_layer_that_deep_shap_does_not_know(gate, images):
 
 @pytest.mark.parametrize("method", [deep_shap, gradient_shap])
 def test_wrong_options(method, classifier, images):
-    with pytest.raises(
-        InputError, match=r"background: must be a number or images like the inputs, got \(3, 8, 8, 2\)"
-    ):
+    with pytest.raises(InputError, match=r"background: must be a number or images like the inputs, got \(3, 8, 8, 2\)"):
         method(classifier, images, background=np.zeros((3, 8, 8, 2)))
     with pytest.raises(InputError, match=r"background: must be .* got \(0, 8, 9, 2\)"):
         method(classifier, images, background=images[:0])
