@@ -33,6 +33,7 @@ METRICS = (
     "sparseness",
     "sensitivity",
     "randomisation",
+    "randomisation_absolute",
 )
 RESAMPLES = 1000
 
@@ -54,8 +55,8 @@ def evaluate(
     """Measure how far the maps of some methods can be trusted, beside a random map and an edge detector.
 
     Each map is summed over its channels. Its sign counts in the faithfulness; what speaks against the class (below
-    0) is nothing to the localisation ("sum,pos" of Arras et al. 2022); the sparseness and the randomisation check look
-    at absolute values. Faithfulness is measured on the probability of the class, not on the score before the softmax.
+    0) is nothing to the localisation ("sum,pos" of Arras et al. 2022); the sparseness looks at absolute values, the
+    randomisation check once at each. Faithfulness is measured on the probability of the class, not on the score before the softmax.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def evaluate(
         (N, H, W) bool: where the evidence is known to be. Without masks there are no localisation rows.
     metrics : names, optional
         Some of `METRICS`; all of them by default. ``sensitivity`` explains each input ten times more, and
-        ``randomisation`` once more for every layer that it looks at.
+        ``randomisation`` (both of them together) once more for every layer that it looks at.
     layers : names, optional
         Layers with weights down to which the randomisation check shuffles before it looks; by default each one.
     baseline : float or array
@@ -88,7 +89,7 @@ def evaluate(
     Returns
     -------
     pandas.DataFrame
-        Columns ``method``, ``metric``, ``layer`` (the lowest shuffled one; empty but for ``randomisation``),
+        Columns ``method``, ``metric``, ``layer`` (the lowest shuffled one; empty but for the randomisation),
         ``value`` (mean over the inputs), ``error`` (its bootstrap standard error over the inputs, NaN for fewer than
         two), ``n`` (inputs for which the metric exists: a map that is 0 everywhere has no sparseness). The controls
         are the methods ``random`` (new noise at every call) and ``edges`` (a Sobel filter of the input).
@@ -132,12 +133,13 @@ def evaluate(
                 seed=seed,
             )
             scores.append((name, "sensitivity", "", change))
-    if "randomisation" in metrics:
-        for layer, shuffled in cascade(model, layers, seed):
-            scores += [
-                (name, "randomisation", layer, similarity(maps[name], explain(shuffled, inputs, targets)))
-                for name, explain in explainers.items()
-            ]
+    shuffling = [metric for metric in ("randomisation", "randomisation_absolute") if metric in metrics]
+    for layer, shuffled in cascade(model, layers, seed) if shuffling else ():
+        for name, explain in explainers.items():
+            pair = maps[name], explain(shuffled, inputs, targets)
+            for metric in shuffling:
+                compared = map(np.abs, pair) if metric == "randomisation_absolute" else pair
+                scores.append((name, metric, layer, similarity(*compared)))
     return _table(scores, list(maps), seed)
 
 

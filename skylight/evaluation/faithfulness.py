@@ -5,9 +5,10 @@ channels at once. What is watched is the network's own output for the target, as
 after the softmax or sigmoid, and not the score before it that most methods explain. For a regression it is the
 predicted value.
 
-Quantus 0.6 runs on Keras 3 here, but asks ``model.predict`` once for every step or random subset, again for every
-map, has no insertion, breaks ties in the order of the rows, and refuses maps that are constant. So these are batched
-functions of our own, and the tests hold them to Quantus (``PixelFlipping``, ``FaithfulnessCorrelation``).
+Quantus 0.6 runs on Keras 3 here, but asks ``model.predict`` once for every step or random set, again for every map;
+has no insertion, and with NumPy 2 no area; breaks ties in the order of the rows; and refuses maps that are constant.
+So these are batched functions of our own, and the tests hold them to Quantus (``PixelFlipping``,
+``FaithfulnessCorrelation``).
 """
 
 from collections.abc import Callable

@@ -61,22 +61,24 @@ def cascade(
 
 
 def similarity(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of absolute relevance, as in Adebayo et al. 2018.
+    """Spearman's rank correlation, which Adebayo et al. 2018 measure with signs and with absolute values.
 
     Parameters
     ----------
     maps, others : array
-        (N, H, W) relevance of the trained and of the shuffled network. Signs are dropped: shuffling may turn them
-        all, which leaves a picture that looks the same.
+        (N, H, W) relevance of the trained and of the shuffled network. Give absolute values for the stricter
+        question whether the same pixels stand out, of whatever sign. There, a method that multiplies by its input
+        is near 1 on images that are mostly empty: both maps are 0 in the same pixels.
 
     Returns
     -------
     array
         (N,), -1 to 1. Near 0 where the map depends on the weights, as it should; 1 where it never looked at them.
-        NaN where a map is constant.
+        0 where only the other map is constant (it lost all order); NaN where the trained network's own is.
     """
-    ranks = (rankdata(np.abs(some).reshape(len(some), -1), axis=1) for some in (maps, others))
-    return pearson(*ranks)
+    ranks, other = (rankdata(some.reshape(len(some), -1), axis=1) for some in (maps, others))
+    alive = ranks.std(axis=1) > 0
+    return np.where(alive & (other.std(axis=1) == 0), 0.0, pearson(ranks, other))
 
 
 def _weighted(model: keras.Model) -> Iterator[keras.Layer]:

@@ -82,11 +82,18 @@ def test_a_gradient_follows_the_weights_through_one_compiled_function(network):
         assert np.allclose(*maps, atol=1e-6)
 
 
-def test_similarity_is_spearmans_of_absolute_values():
+def test_similarity_is_spearmans():
     random = np.random.default_rng(0)
     maps, others = random.integers(-4, 5, (2, 6, 5, 7)).astype(float)
-    expected = [spearmanr(np.abs(a).ravel(), np.abs(b).ravel())[0] for a, b in zip(maps, others, strict=True)]
+    expected = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(maps, others, strict=True)]
     assert np.allclose(similarity(maps, others), expected)
-    assert np.allclose(similarity(maps, -5 * maps), 1)
-    assert np.isnan(similarity(maps, np.zeros_like(maps))).all()
+    assert np.allclose(similarity(maps, maps**3), 1)
+    assert np.allclose(similarity(maps, -5 * maps), -1)
     assert abs(similarity(random.random((50, 20, 20)), random.random((50, 20, 20))).mean()) < 0.02
+
+
+def test_a_map_that_dies_has_nothing_in_common_and_one_born_dead_has_no_answer():
+    maps, dead = np.random.default_rng(0).random((3, 4, 5)), np.zeros((3, 4, 5))
+    assert np.array_equal(similarity(maps, dead), np.zeros(3))
+    assert np.isnan(similarity(dead, maps)).all()
+    assert np.isnan(similarity(dead, dead)).all()
