@@ -55,8 +55,9 @@ def evaluate(
     """Measure how far the maps of some methods can be trusted, beside a random map and an edge detector.
 
     Each map is summed over its channels. Its sign counts in the faithfulness; what speaks against the class (below
-    0) is nothing to the localisation ("sum,pos" of Arras et al. 2022); the sparseness looks at absolute values, the
-    randomisation check once at each. Faithfulness is measured on the probability of the class, not on the score before the softmax.
+    0) is nothing to the localisation ("sum,pos" of Arras et al. 2022); the sparseness looks at absolute values, and
+    the randomisation check at both. Faithfulness is measured on the probability of the class, not on the score before
+    the softmax. docs/evaluation.md says which number to trust for what.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 The cascading randomisation test of Adebayo et al. 2018 (arXiv:1810.03292). ``MPRT`` of Quantus 0.6 does not serve for
 Keras: in its top-down order it starts from ``clone_model``, which draws all weights anew, so that already its first
-step compares with a network that has learnt nothing; and it shuffles a tensor along its first axis only, which is three
-rows of a 3 x 3 kernel.
+step compares with a network that has learnt nothing; and it shuffles a tensor along its first axis only, which is the
+three rows of a 3 x 3 kernel.
 """
 
 from collections.abc import Collection, Iterator

@@ -35,13 +35,13 @@ def random():
 def curve(model, start, end, target, relevance, counts):
     """The definition: sort the pixels, move them one by one, ask the network."""
     order = sorted(np.ndindex(relevance.shape), key=lambda pixel: -relevance[pixel])
-    image, outputs = start.copy(), []
+    image, images = start.copy(), []
     for count in range(len(order) + 1):
         if count in counts:
-            outputs.append(model(image[None]).numpy()[0, target])
+            images.append(image.copy())
         if count < len(order):
             image[order[count]] = end[order[count]]
-    return outputs
+    return model(np.stack(images)).numpy()[:, target]
 
 
 @pytest.mark.parametrize(("steps", "counts"), [(PIXELS, range(31)), (6, range(0, 31, 5)), (1000, range(31))])
