@@ -1,0 +1,363 @@
+"""What each layer is to LRP: one part, or several in a row, of a handful of kinds.
+
+- `Linear`: an affine map; a rule shares relevance over its inputs;
+- `Sum`: adds its inputs up; a rule shares relevance over them;
+- `Largest`: max pooling;
+- `Pass`: one input cell makes one output cell (activations, dropout): relevance stays in its cell (Bach et al. 2015);
+- `Route`: cells are moved, copied, joined or cut (flatten, padding, ...): relevance goes back where the cell came from.
+
+``part.bind(dtype)`` reads the weights and gives a pair of functions: ``forward(xs) -> y`` and
+``backward(rule, xs, relevance of y) -> relevances of xs``, for lists xs of tensors.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from skylight.attribution.relevance.rules import Affine, Rule, WinnerTakesAll
+from skylight.errors import InputError
+from skylight.networks import rotation
+
+Tensors = list[tf.Tensor]
+Bound = tuple[Callable[[Tensors], tf.Tensor], Callable[[Rule, Tensors, tf.Tensor], Tensors]]
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """An affine map z = transform(x, kernel) + bias.
+
+    Attributes
+    ----------
+    transform : callable
+        (x, kernel) -> w x, linear in both.
+    weights : callable
+        dtype -> (kernel, bias). It reads the layer's variables, so that later training is followed.
+    weighted : bool
+        Whether the map mixes its inputs by learned weights (dense layers and convolutions).
+    output_axes : int
+        How many of the last axes of a weighted kernel make up the output channels; 2 for a depthwise kernel
+        (rows, columns, channels, multiplier).
+    grouped : bool
+        Whether the inputs fall into groups that share an axis of the kernel.
+    """
+
+    transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    weights: Callable[[tf.DType], tuple[tf.Tensor, tf.Tensor]]
+    weighted: bool = False
+    output_axes: int = 1
+    grouped: bool = False
+
+    def bind(self, dtype: tf.DType) -> Bound:
+        affine = Affine(self.transform, *self.weights(dtype))
+        return lambda xs: affine(xs[0]), lambda rule, xs, relevance: [rule(affine, xs[0], relevance)]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of several inputs of one shape; stacked, (K, ...), they are the inputs of one affine map."""
+
+    def bind(self, dtype: tf.DType) -> Bound:
+        affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(x, axis=0), *unit(dtype))
+        return tf.add_n, lambda rule, xs, relevance: tf.unstack(rule(affine, tf.stack(xs), relevance))
+
+
+@dataclass(frozen=True, eq=False)
+class Largest:
+    """Max pooling; ``windows(x, fill)`` gives the K cells of every window, (K, *shape of the output).
+
+    A rule other than `WinnerTakesAll` treats it as the sum of the window.
+    """
+
+    function: Callable[[tf.Tensor], tf.Tensor]
+    windows: Callable[[tf.Tensor, float], tf.Tensor]
+
+    def bind(self, dtype: tf.DType) -> Bound:
+        def cells(x: tf.Tensor) -> tf.Tensor:
+            return self.windows(x, 0)
+
+        def backward(rule: Rule, xs: Tensors, relevance: tf.Tensor) -> Tensors:
+            if isinstance(rule, WinnerTakesAll):
+                return _transposed(cells, xs, rule(self.windows(xs[0], dtype.min), relevance))
+            return [rule(affine, xs[0], relevance)]
+
+        affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(cells(x), axis=0), *unit(dtype))
+        return lambda xs: self.function(xs[0]), backward
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A function of every cell by itself."""
+
+    function: Callable[[tf.Tensor], tf.Tensor]
+
+    def bind(self, dtype: tf.DType) -> Bound:
+        return lambda xs: self.function(xs[0]), lambda rule, xs, relevance: [relevance]
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """A function, of one or several inputs, whose every output cell is one input cell or a constant."""
+
+    function: Callable[..., tf.Tensor]
+
+    def bind(self, dtype: tf.DType) -> Bound:
+        return (
+            lambda xs: self.function(*xs),
+            lambda rule, xs, relevance: _transposed(self.function, xs, relevance),
+        )
+
+
+Part = Linear | Sum | Largest | Pass | Route
+IDENTITY = Pass(tf.identity)
+
+
+def unit(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+    """Give the kernel and the bias of a layer without weights: 1 and 0."""
+    return tf.ones((), dtype), tf.zeros((), dtype)
+
+
+def _transposed(function: Callable[..., tf.Tensor], xs: Tensors, y: tf.Tensor) -> Tensors:
+    """Send ``y`` back through a function that moves cells."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(xs)
+        moved = function(*xs)
+    return tape.gradient(moved, xs, output_gradients=y)
+
+
+def parts(node: Any) -> list[Part]:
+    """Give the parts of one call of a layer.
+
+    Parameters
+    ----------
+    node : keras Node
+        The call, in the graph of a functional model.
+
+    Raises
+    ------
+    InputError
+        If LRP does not know the layer; the message names it and lists what is supported.
+    """
+    layer = node.operation
+    inputs = len(node.input_tensors)
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise InputError(f"layer {layer.name}: channels_first is not supported by LRP, only channels_last")
+    if _mixes_with_constant(node):
+        return [_with_constant(node)]
+    if type(layer).__name__ == "Add" and len({tensor.shape for tensor in node.input_tensors}) == 1:
+        return [Sum()]
+    if type(layer) in _PARTS and (inputs == 1 or type(layer) is layers.Concatenate):
+        return _PARTS[type(layer)](layer)
+    supported = ", ".join(
+        sorted(["Add", "InputLayer", "Multiply by a constant", *(kind.__name__ for kind in _PARTS)])
+    )
+    raise InputError(
+        f"layer {layer.name}: {type(layer).__name__} of {inputs} input(s) is not supported by LRP; supported are {supported}"
+    )
+
+
+_ELEMENTWISE = ("Add", "Multiply", "Subtract", "Divide", "TrueDivide")  # layers, or what +, *, - and / make
+
+
+def _mixes_with_constant(node: Any) -> bool:
+    arguments = keras.tree.flatten(node.arguments.args)
+    kind = type(node.operation).__name__
+    divides_by_it = "Divide" in kind and isinstance(arguments[-1], keras.KerasTensor)
+    return kind in _ELEMENTWISE and len(node.input_tensors) == 1 and not divides_by_it
+
+
+def _with_constant(node: Any) -> Linear:
+    """Multiply by a constant, add one, ...: read off what the operation makes of 0 and of 1."""
+    tensor = node.input_tensors[0]
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        def applied(value: float) -> tf.Tensor:
+            shape = [1 if size is None else size for size in tensor.shape]
+            args, kwargs = node.arguments.fill_in({id(tensor): tf.fill(shape, tf.constant(value, tensor.dtype))})
+            return tf.cast(node.operation.call(*args, **kwargs), dtype)
+
+        offset = applied(0)
+        return applied(1) - offset, offset
+
+    return Linear(_scaled, weights)
+
+
+def _scaled(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return x * kernel
+
+
+def _variables(layer: layers.Layer, kernel: str = "kernel") -> Callable:
+    """Read a layer's kernel and its bias, 0 where it has none."""
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        bias = tf.zeros((), dtype) if layer.bias is None else tf.cast(layer.bias, dtype)
+        return tf.cast(getattr(layer, kernel), dtype), bias
+
+    return weights
+
+
+def _activated(layer: layers.Layer, *linear: Part) -> list[Part]:
+    """Let the activation of a layer follow its linear part."""
+    fused = layer.activation not in (None, keras.activations.linear)
+    return [*linear, Pass(layer.activation)] if fused else list(linear)
+
+
+def _dense(layer: layers.Dense) -> list[Part]:
+    return _activated(layer, Linear(keras.ops.matmul, _variables(layer), weighted=True))
+
+
+def _conv(layer: layers.Conv1D | layers.Conv2D) -> list[Part]:
+    causal = layer.padding == "causal"
+    padding = "valid" if causal else layer.padding
+    before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+
+    def transform(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        x = tf.pad(x, [[0, 0], [before, 0], [0, 0]]) if causal else x
+        return keras.ops.conv(x, kernel, layer.strides, padding, "channels_last", layer.dilation_rate)
+
+    return _activated(layer, Linear(transform, _variables(layer), weighted=True, grouped=layer.groups > 1))
+
+
+def _depthwise(layer: layers.DepthwiseConv2D | layers.SeparableConv2D) -> Callable:
+    def transform(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return keras.ops.depthwise_conv(
+            x, kernel, layer.strides, layer.padding, "channels_last", layer.dilation_rate
+        )
+
+    return transform
+
+
+def _depthwise_conv(layer: layers.DepthwiseConv2D) -> list[Part]:
+    return _activated(layer, Linear(_depthwise(layer), _variables(layer), weighted=True, output_axes=2))
+
+
+def _separable_conv(layer: layers.SeparableConv2D) -> list[Part]:
+    """A depthwise and then a pointwise convolution: a rule is applied to the one, then to the other."""
+
+    def kernel(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(layer.depthwise_kernel, dtype), tf.zeros((), dtype)
+
+    def pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return keras.ops.conv(x, kernel, 1, "valid", "channels_last")
+
+    return _activated(
+        layer,
+        Linear(_depthwise(layer), kernel, weighted=True, output_axes=2),
+        Linear(pointwise, _variables(layer, "pointwise_kernel"), weighted=True),
+    )
+
+
+def _batch_normalization(layer: layers.BatchNormalization) -> list[Part]:
+    """As an affine map of every channel, with the moving statistics."""
+    shape = [1] * layer.input_spec.ndim
+    shape[layer.axis] = -1
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        mean, variance = tf.cast(layer.moving_mean, dtype), tf.cast(layer.moving_variance, dtype)
+        scale = tf.math.rsqrt(variance + layer.epsilon)
+        scale = scale * tf.cast(layer.gamma, dtype) if layer.scale else scale
+        offset = tf.cast(layer.beta, dtype) if layer.center else 0
+        return tf.reshape(scale, shape), tf.reshape(offset - mean * scale, shape)
+
+    return [Linear(_scaled, weights)]
+
+
+def _rescaling(layer: layers.Rescaling) -> list[Part]:
+    return [Linear(_scaled, lambda dtype: (tf.cast(layer.scale, dtype), tf.cast(layer.offset, dtype)))]
+
+
+def _average(layer: layers.Layer) -> list[Part]:
+    return [Linear(lambda x, kernel: kernel * layer.call(x), unit)]
+
+
+def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]:
+    """Slice the cells of all windows that stand at the same place of their window, place by place."""
+
+    def windows(x: tf.Tensor, fill: float) -> tf.Tensor:
+        margins, counts = [[0, 0]], []
+        for size, pool, stride in zip(x.shape[1:-1], layer.pool_size, layer.strides, strict=True):
+            count = (size - pool) // stride + 1 if layer.padding == "valid" else -(-size // stride)
+            missing = max(0, (count - 1) * stride + pool - size)
+            margins.append([missing // 2, missing - missing // 2])
+            counts.append(count)
+        x = tf.pad(x, [*margins, [0, 0]], constant_values=fill) if layer.padding == "same" else x
+        return tf.stack([x[:, *place] for place in _places(layer, counts)])
+
+    return [Largest(layer.call, windows)]
+
+
+def _places(layer: layers.Layer, counts: list[int]) -> list[tuple[slice, ...]]:
+    """Give, for every place in a window, the slices that pick it from all windows along the spatial axes."""
+    along = [
+        [slice(start, start + (count - 1) * stride + 1, stride) for start in range(pool)]
+        for pool, stride, count in zip(layer.pool_size, layer.strides, counts, strict=True)
+    ]
+    return list(itertools.product(*along))
+
+
+def _global_max_pooling(layer: layers.GlobalMaxPooling1D | layers.GlobalMaxPooling2D) -> list[Part]:
+    """One window, the whole image."""
+
+    def windows(x: tf.Tensor, fill: float) -> tf.Tensor:
+        cells = tf.reshape(x, (-1, math.prod(x.shape[1:-1]), x.shape[-1]))
+        kept = [1] * (len(x.shape) - 2) if layer.keepdims else []
+        return tf.reshape(tf.transpose(cells, (1, 0, 2)), (cells.shape[1], -1, *kept, x.shape[-1]))
+
+    return [Largest(layer.call, windows)]
+
+
+def _activation(layer: layers.Layer) -> list[Part]:
+    return [Pass(layer.call)]
+
+
+def _identity(layer: layers.Layer) -> list[Part]:
+    return [IDENTITY]
+
+
+def _route(layer: layers.Layer) -> list[Part]:
+    return [Route(layer.call)]
+
+
+def _joined(layer: layers.Concatenate) -> list[Part]:
+    return [Route(lambda *xs: layer.call(list(xs)))]
+
+
+_PARTS: dict[type, Callable[[Any], list[Part]]] = {
+    layers.Dense: _dense,
+    layers.Conv1D: _conv,
+    layers.Conv2D: _conv,
+    layers.DepthwiseConv2D: _depthwise_conv,
+    layers.SeparableConv2D: _separable_conv,
+    layers.BatchNormalization: _batch_normalization,
+    layers.Rescaling: _rescaling,
+    layers.AveragePooling1D: _average,
+    layers.AveragePooling2D: _average,
+    layers.GlobalAveragePooling1D: _average,
+    layers.GlobalAveragePooling2D: _average,
+    rotation.CyclicAveragePooling: _average,
+    layers.MaxPooling1D: _max_pooling,
+    layers.MaxPooling2D: _max_pooling,
+    layers.GlobalMaxPooling1D: _global_max_pooling,
+    layers.GlobalMaxPooling2D: _global_max_pooling,
+    layers.Activation: _activation,
+    layers.ReLU: _activation,
+    layers.LeakyReLU: _activation,
+    layers.Dropout: _identity,
+    layers.SpatialDropout1D: _identity,
+    layers.SpatialDropout2D: _identity,
+    layers.Flatten: _route,
+    layers.Reshape: _route,
+    layers.Permute: _route,
+    layers.ZeroPadding1D: _route,
+    layers.ZeroPadding2D: _route,
+    layers.Cropping1D: _route,
+    layers.Cropping2D: _route,
+    layers.Concatenate: _joined,
+    rotation.QuarterTurns: _route,
+    rotation.JoinRotations: _route,
+}

@@ -1,0 +1,221 @@
+"""The rules of layer-wise relevance propagation: how a layer hands the relevance of its outputs to its inputs.
+
+A rule is called as ``rule(affine, x, relevance)``: the layer as an `Affine` map z = w x + b, its inputs x, and the
+relevance R of its outputs; it gives the relevance of its inputs, of the shape of x. In the equations z_jk is
+x_j w_jk, what input j contributes to output k, and z_k is what they and the bias add up to. Conventions are those
+of the LRP Toolbox (Lapuschkin et al. 2016, JMLR 17, 114):
+
+- *sign*: denominators are kept away from zero by ``epsilon * sign(z)`` with sign(0) = +1;
+- *bias*: it is part of z_k, and what falls to it stays there: the relevances of the inputs add up to that of the
+  outputs less the share of the biases (and of epsilon). `Flat`, `WSquare` and `ZBox` give the bias nothing;
+- *max pooling*: the winner takes all, and several equal winners share equally (`WinnerTakesAll`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from skylight.errors import InputError
+
+TINY = 1e-12  # keeps a division from being 0 / 0 where a rule asks for no stabiliser
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """The map z = transform(x, kernel) + bias, linear in x and in the kernel.
+
+    A layer without weights of its own (average pooling, a sum) has the scalar 1 for a kernel.
+    """
+
+    transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    kernel: tf.Tensor
+    bias: tf.Tensor
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Give w x + b."""
+        return self.linear(x) + self.bias
+
+    def linear(self, x: tf.Tensor) -> tf.Tensor:
+        """Give w x."""
+        return self.transform(x, self.kernel)
+
+    def transpose(self, x: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
+        """Give the sum over outputs k of w_jk c_k, of the shape of ``x``."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            z = self.linear(x)
+        return tape.gradient(z, x, output_gradients=c)
+
+    def reweighted(self, change: Callable[[tf.Tensor], tf.Tensor]) -> "Affine":
+        """Give the same map with another kernel and bias."""
+        return Affine(self.transform, change(self.kernel), change(self.bias))
+
+
+@dataclass(frozen=True)
+class Simple:
+    """LRP-0: R_j = sum_k z_jk / z_k R_k (Bach et al. 2015, PLoS ONE 10, e0130140, eq. 56)."""
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return Epsilon(TINY)(affine, x, relevance)
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """R_j = sum_k z_jk / (z_k + epsilon sign(z_k)) R_k (Bach et al. 2015, eq. 58).
+
+    Attributes
+    ----------
+    epsilon : float
+        Above 0. Small ones only keep the division finite; 0.01 to 1 take noise out of the map.
+    """
+
+    epsilon: float = 1e-6
+
+    def __post_init__(self):
+        if not self.epsilon > 0:
+            raise InputError(f"epsilon: must be above 0, got {self.epsilon}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return x * affine.transpose(x, relevance / stabilised(affine(x), self.epsilon))
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """R_j = sum_k x_j (w_jk + gamma w_jk^+) / sum_j x_j (w_jk + gamma w_jk^+) R_k, the bias treated as a weight.
+
+    Montavon et al. 2019 (LNCS 11700, ch. 10). Meant for inputs that are not negative (after a ReLU): elsewhere a
+    positive weight need not mean a positive contribution.
+
+    Attributes
+    ----------
+    gamma : float
+        At least 0. 0 is LRP-0; the larger it is, the more the positive contributions count.
+    """
+
+    gamma: float = 0.25
+
+    def __post_init__(self):
+        if not self.gamma >= 0:
+            raise InputError(f"gamma: must be at least 0, got {self.gamma}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return Simple()(affine.reweighted(lambda w: w + self.gamma * positive(w)), x, relevance)
+
+
+@dataclass(frozen=True)
+class AlphaBeta:
+    """R_j = sum_k (alpha z_jk^+ / z_k^+ - beta z_jk^- / z_k^-) R_k (Bach et al. 2015, eq. 60, its beta being -beta here).
+
+    z_k^+ is the sum of the positive contributions (the bias too, where it is positive), z_k^- that of the negative
+    ones; inputs may have either sign. Where an output has contributions of one sign only, nothing stands for the
+    other: its relevance is multiplied by alpha, or by -beta.
+
+    Attributes
+    ----------
+    alpha, beta : float
+        alpha - beta = 1. 2 and 1 for maps with counter-evidence, 1 and 0 for the z-plus rule.
+    """
+
+    alpha: float = 2.0
+    beta: float = 1.0
+
+    def __post_init__(self):
+        if abs(self.alpha - self.beta - 1) > 1e-6:
+            raise InputError(f"alpha, beta: alpha - beta must be 1, got {self.alpha} and {self.beta}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        up, down = affine.reweighted(positive), affine.reweighted(negative)
+        result = 0
+        if self.alpha:
+            result += _one_sign(up, down, x, self.alpha * relevance)
+        if self.beta:
+            result -= _one_sign(down, up, x, self.beta * relevance)
+        return result
+
+
+def _one_sign(same: Affine, other: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+    """Share ``relevance`` over the contributions x^+ w + x^- v, all of one sign; w, v, bias: ``same``, ``other``."""
+    up, down = positive(x), negative(x)
+    c = relevance / stabilised(same(up) + other.linear(down), TINY)
+    return up * same.transpose(up, c) + down * other.transpose(down, c)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """R_j = sum_k 1 / n_k R_k: every output shares equally over the n_k inputs it sees (Bach et al. 2016, ICIP)."""
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return _by_weight(affine.reweighted(tf.ones_like), x, relevance)
+
+
+@dataclass(frozen=True)
+class WSquare:
+    """The w-squared rule, R_j = sum_k w_jk^2 / sum_j w_jk^2 R_k (Montavon et al. 2017, Pattern Recognition 65, 211)."""
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return _by_weight(affine.reweighted(tf.square), x, relevance)
+
+
+def _by_weight(affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+    """Share ``relevance`` by weights alone: R_j = sum_k w_jk / sum_j w_jk R_k."""
+    total = affine.linear(tf.ones_like(x[:1]))
+    return affine.transpose(x, relevance / stabilised(total, TINY))
+
+
+@dataclass(frozen=True)
+class ZBox:
+    """R_j = sum_k (z_jk - l w_jk^+ - h w_jk^-) / sum_j (...) R_k for inputs between l and h.
+
+    The z-box rule of Montavon et al. 2017 (Pattern Recognition 65, 211), for the layer that sees the image.
+
+    Attributes
+    ----------
+    low, high : float or tuple of float
+        Smallest and largest value that an input can take, one for all or one a channel; low <= 0 <= high.
+    """
+
+    low: float | tuple[float, ...] = 0.0
+    high: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self):
+        low, high = (bound if isinstance(bound, tuple) else (bound,) for bound in (self.low, self.high))
+        if max(low) > 0 or min(high) < 0:
+            raise InputError(f"zbox: must have low <= 0 <= high, got {self.low} and {self.high}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        low, high = (tf.zeros_like(x) + tf.constant(bound, x.dtype) for bound in (self.low, self.high))
+        up, down = affine.reweighted(positive), affine.reweighted(negative)
+        z = affine.linear(x) - up.linear(low) - down.linear(high)
+        c = relevance / stabilised(z, TINY)
+        return x * affine.transpose(x, c) - low * up.transpose(low, c) - high * down.transpose(high, c)
+
+
+@dataclass(frozen=True)
+class WinnerTakesAll:
+    """Max pooling: the largest input of a window gets its relevance; equal ones share equally (LRP Toolbox).
+
+    It is called with the windows, (K, ...) for K cells each, in place of the affine map and its inputs.
+    """
+
+    def __call__(self, windows: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        winners = tf.cast(windows == tf.reduce_max(windows, axis=0), relevance.dtype)
+        return winners * (relevance / tf.reduce_sum(winners, axis=0))
+
+
+Rule = Simple | Epsilon | Gamma | AlphaBeta | Flat | WSquare | ZBox | WinnerTakesAll
+
+
+def stabilised(z: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Give z + epsilon sign(z), with sign(0) = +1."""
+    return z + tf.where(z >= 0, tf.constant(epsilon, z.dtype), tf.constant(-epsilon, z.dtype))
+
+
+def positive(w: tf.Tensor) -> tf.Tensor:
+    """Give the positive part, w where w > 0 and 0 elsewhere."""
+    return tf.maximum(w, 0)
+
+
+def negative(w: tf.Tensor) -> tf.Tensor:
+    """Give the negative part, w where w < 0 and 0 elsewhere."""
+    return tf.minimum(w, 0)
