@@ -15,6 +15,7 @@ import tensorflow as tf
 from skylight.attribution.relevance.composites import FIRST, PRESETS, RULES, WEIGHTED, Composite, assign, composite
 from skylight.attribution.relevance.folding import fold
 from skylight.attribution.relevance.graph import walk
+from skylight.attribution.relevance.layers import Cells
 from skylight.attribution.relevance.rules import (
     AlphaBeta,
     Epsilon,
@@ -90,7 +91,7 @@ def _relevance_of_inputs(model: keras.Model, rules: Composite) -> Callable:
     name = score_model(model).inputs[0]._keras_history.operation.name
     propagate = _propagation(model, rules)
 
-    @tf.function(input_signature=[images_spec(model), tf.TensorSpec([None], tf.int32)])
+    @tf.function(input_signature=_signature(model), autograph=False)
     def run(images, targets):
         return propagate(images, targets)[name]
 
@@ -99,9 +100,11 @@ def _relevance_of_inputs(model: keras.Model, rules: Composite) -> Callable:
 
 def _relevance_of_layers(model: keras.Model, rules: Composite) -> Callable:
     """Compile images (B, ...), targets (B,) -> {layer name: relevances (B, ...)}."""
-    return tf.function(
-        _propagation(model, rules), input_signature=[images_spec(model), tf.TensorSpec([None], tf.int32)]
-    )
+    return tf.function(_propagation(model, rules), input_signature=_signature(model), autograph=False)
+
+
+def _signature(model: keras.Model) -> list[tf.TensorSpec]:
+    return [images_spec(model), tf.TensorSpec([None], tf.int32)]
 
 
 def _propagation(model: keras.Model, composite: Composite) -> Callable:
@@ -112,16 +115,15 @@ def _propagation(model: keras.Model, composite: Composite) -> Callable:
     dtype = tf.as_dtype(scores.variables[0].dtype if scores.variables else "float32")
 
     def propagate(images: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
-        bound = [step.part.bind(dtype) for step in graph.steps]
-        values = {0: tf.cast(images, dtype)}
-        for step, (forward, _) in zip(graph.steps, bound, strict=True):
-            values[step.output] = forward([values[value] for value in step.inputs])
+        cells, ways_back = {0: Cells(tf.cast(images, dtype))}, []
+        for step in graph.steps:
+            cells[step.output], back = step.part(*(cells[value] for value in step.inputs))
+            ways_back.append(back)
 
-        score = values[graph.output]
+        score = cells[graph.output].values
         relevances = {graph.output: tf.one_hot(targets, score.shape[-1], dtype=dtype) * score}
-        for step, rule, (_, backward) in zip(reversed(graph.steps), reversed(rules), reversed(bound), strict=True):
-            shares = backward(rule, [values[value] for value in step.inputs], relevances[step.output])
-            for value, share in zip(step.inputs, shares, strict=True):
+        for step, rule, back in reversed(list(zip(graph.steps, rules, ways_back, strict=True))):
+            for value, share in zip(step.inputs, back(rule, relevances[step.output]), strict=True):
                 relevances[value] = relevances[value] + share if value in relevances else share
         return {name: tf.cast(relevances[value], tf.float32) for name, value in graph.values.items()}
 

@@ -3,11 +3,11 @@
 - `Linear`: an affine map; a rule shares relevance over its inputs;
 - `Sum`: adds its inputs up; a rule shares relevance over them;
 - `Largest`: max pooling;
-- `Pass`: one input cell makes one output cell (activations, dropout): relevance stays in its cell (Bach et al. 2015);
-- `Route`: cells are moved, copied, joined or cut (flatten, padding, ...): relevance goes back where the cell came from.
+- `Pass`: one input cell makes one output cell (activations): relevance stays in its cell (Bach et al. 2015);
+- `Route`: cells are moved, copied, joined or cut (flatten, padding, ...): relevance goes back whence the cell came.
 
-``part.bind(dtype)`` reads the weights and gives a pair of functions: ``forward(xs) -> y`` and
-``backward(rule, xs, relevance of y) -> relevances of xs``, for lists xs of tensors.
+``part(*xs)`` computes the part for `Cells` xs and gives its `Cells` together with the way back, a function
+``back(rule, relevance of the outputs) -> relevances of the xs``.
 """
 
 import itertools
@@ -24,8 +24,27 @@ from skylight.attribution.relevance.rules import Affine, Rule, WinnerTakesAll
 from skylight.errors import InputError
 from skylight.networks import rotation
 
-Tensors = list[tf.Tensor]
-Bound = tuple[Callable[[Tensors], tf.Tensor], Callable[[Rule, Tensors, tf.Tensor], Tensors]]
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What flows between parts: the values, and what is known of them before they are computed.
+
+    Attributes
+    ----------
+    values : tensor
+        (N, ...).
+    signed : bool
+        Whether some of them may be negative.
+    real : tensor or None
+        0 for the cells that a padding made, 1 for the others; None if all are real.
+    """
+
+    values: tf.Tensor
+    signed: bool = True
+    real: tf.Tensor | None = None
+
+
+Back = Callable[[Rule, tf.Tensor], list[tf.Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +64,8 @@ class Linear:
         (rows, columns, channels, multiplier).
     grouped : bool
         Whether the inputs fall into groups that share an axis of the kernel.
+    averages : bool
+        Whether it only averages, so that the outputs have the signs of the inputs.
     """
 
     transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -52,19 +73,27 @@ class Linear:
     weighted: bool = False
     output_axes: int = 1
     grouped: bool = False
+    averages: bool = False
 
-    def bind(self, dtype: tf.DType) -> Bound:
-        affine = Affine(self.transform, *self.weights(dtype))
-        return lambda xs: affine(xs[0]), lambda rule, xs, relevance: [rule(affine, xs[0], relevance)]
+    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+        affine = Affine(self.transform, *self.weights(x.values.dtype), x.signed, x.real)
+        outputs = Cells(affine(x.values), signed=x.signed or not self.averages)
+        return outputs, lambda rule, relevance: [rule(affine, x.values, relevance)]
 
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of several inputs of one shape; stacked, (K, ...), they are the inputs of one affine map."""
+    """The sum of several inputs of one shape; stacked, (N, K, ...), they are the inputs of one affine map."""
 
-    def bind(self, dtype: tf.DType) -> Bound:
-        affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(x, axis=0), *unit(dtype))
-        return tf.add_n, lambda rule, xs, relevance: tf.unstack(rule(affine, tf.stack(xs), relevance))
+    def __call__(self, *xs: Cells) -> tuple[Cells, Back]:
+        signed = any(x.signed for x in xs)
+        values = [x.values for x in xs]
+        affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(x, axis=1), *unit(values[0].dtype), signed)
+
+        def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor]:
+            return tf.unstack(rule(affine, tf.stack(values, axis=1), relevance), axis=1)
+
+        return Cells(tf.add_n(values), signed), back
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,44 +106,54 @@ class Largest:
     function: Callable[[tf.Tensor], tf.Tensor]
     windows: Callable[[tf.Tensor, float], tf.Tensor]
 
-    def bind(self, dtype: tf.DType) -> Bound:
+    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+        values = x.values
+
         def cells(x: tf.Tensor) -> tf.Tensor:
             return self.windows(x, 0)
 
-        def backward(rule: Rule, xs: Tensors, relevance: tf.Tensor) -> Tensors:
+        def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor]:
             if isinstance(rule, WinnerTakesAll):
-                return _transposed(cells, xs, rule(self.windows(xs[0], dtype.min), relevance))
-            return [rule(affine, xs[0], relevance)]
+                return _moved_back(cells, [values], rule(self.windows(values, values.dtype.min), relevance))
+            return [rule(affine, values, relevance)]
 
-        affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(cells(x), axis=0), *unit(dtype))
-        return lambda xs: self.function(xs[0]), backward
+        affine = Affine(
+            lambda x, kernel: kernel * tf.reduce_sum(cells(x), axis=0), *unit(values.dtype), x.signed, x.real
+        )
+        return Cells(self.function(values), x.signed), back
 
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """A function of every cell by itself."""
+    """A function of every cell by itself; ``rectifies`` where it is never negative."""
 
     function: Callable[[tf.Tensor], tf.Tensor]
+    rectifies: bool
 
-    def bind(self, dtype: tf.DType) -> Bound:
-        return lambda xs: self.function(xs[0]), lambda rule, xs, relevance: [relevance]
+    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+        outputs = Cells(self.function(x.values), not self.rectifies, x.real)
+        return outputs, lambda rule, relevance: [relevance]
 
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A function, of one or several inputs, whose every output cell is one input cell or a constant."""
+    """A function, of one or several inputs, whose every output cell is one input cell or, where it ``pads``, 0."""
 
     function: Callable[..., tf.Tensor]
+    pads: bool = False
 
-    def bind(self, dtype: tf.DType) -> Bound:
-        return (
-            lambda xs: self.function(*xs),
-            lambda rule, xs, relevance: _transposed(self.function, xs, relevance),
+    def __call__(self, *xs: Cells) -> tuple[Cells, Back]:
+        values = [x.values for x in xs]
+        padded = self.pads or any(x.real is not None for x in xs)
+        real = [tf.ones_like(x.values) if x.real is None else x.real for x in xs] if padded else None
+        outputs = Cells(
+            self.function(*values), any(x.signed for x in xs), self.function(*real) if padded else None
         )
+        return outputs, lambda rule, relevance: _moved_back(self.function, values, relevance)
 
 
 Part = Linear | Sum | Largest | Pass | Route
-IDENTITY = Pass(tf.identity)
+IDENTITY = Route(tf.identity)
 
 
 def unit(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
@@ -122,7 +161,7 @@ def unit(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.ones((), dtype), tf.zeros((), dtype)
 
 
-def _transposed(function: Callable[..., tf.Tensor], xs: Tensors, y: tf.Tensor) -> Tensors:
+def _moved_back(function: Callable[..., tf.Tensor], xs: list[tf.Tensor], y: tf.Tensor) -> list[tf.Tensor]:
     """Send ``y`` back through a function that moves cells."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(xs)
@@ -153,11 +192,10 @@ def parts(node: Any) -> list[Part]:
         return [Sum()]
     if type(layer) in _PARTS and (inputs == 1 or type(layer) is layers.Concatenate):
         return _PARTS[type(layer)](layer)
-    supported = ", ".join(
-        sorted(["Add", "InputLayer", "Multiply by a constant", *(kind.__name__ for kind in _PARTS)])
-    )
+    supported = sorted(["Add", "InputLayer", "Multiply by a constant", *(kind.__name__ for kind in _PARTS)])
     raise InputError(
-        f"layer {layer.name}: {type(layer).__name__} of {inputs} input(s) is not supported by LRP; supported are {supported}"
+        f"layer {layer.name}: {type(layer).__name__} of {inputs} input(s) is not supported by LRP; "
+        f"supported are {', '.join(supported)}"
     )
 
 
@@ -201,10 +239,16 @@ def _variables(layer: layers.Layer, kernel: str = "kernel") -> Callable:
     return weights
 
 
+_RECTIFIERS = {
+    keras.activations.get(name) for name in ("relu", "relu6", "sigmoid", "softmax", "softplus", "exponential")
+}
+
+
 def _activated(layer: layers.Layer, *linear: Part) -> list[Part]:
     """Let the activation of a layer follow its linear part."""
-    fused = layer.activation not in (None, keras.activations.linear)
-    return [*linear, Pass(layer.activation)] if fused else list(linear)
+    if layer.activation in (None, keras.activations.linear):
+        return list(linear)
+    return [*linear, Pass(layer.activation, layer.activation in _RECTIFIERS)]
 
 
 def _dense(layer: layers.Dense) -> list[Part]:
@@ -272,7 +316,7 @@ def _rescaling(layer: layers.Rescaling) -> list[Part]:
 
 
 def _average(layer: layers.Layer) -> list[Part]:
-    return [Linear(lambda x, kernel: kernel * layer.call(x), unit)]
+    return [Linear(lambda x, kernel: kernel * layer.call(x), unit, averages=True)]
 
 
 def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]:
@@ -311,8 +355,12 @@ def _global_max_pooling(layer: layers.GlobalMaxPooling1D | layers.GlobalMaxPooli
     return [Largest(layer.call, windows)]
 
 
-def _activation(layer: layers.Layer) -> list[Part]:
-    return [Pass(layer.call)]
+def _activation(layer: layers.Activation) -> list[Part]:
+    return [Pass(layer.activation, layer.activation in _RECTIFIERS)]
+
+
+def _relu(layer: layers.ReLU | layers.LeakyReLU) -> list[Part]:
+    return [Pass(layer.call, rectifies=not layer.negative_slope)]
 
 
 def _identity(layer: layers.Layer) -> list[Part]:
@@ -321,6 +369,10 @@ def _identity(layer: layers.Layer) -> list[Part]:
 
 def _route(layer: layers.Layer) -> list[Part]:
     return [Route(layer.call)]
+
+
+def _padding(layer: layers.ZeroPadding1D | layers.ZeroPadding2D) -> list[Part]:
+    return [Route(layer.call, pads=True)]
 
 
 def _joined(layer: layers.Concatenate) -> list[Part]:
@@ -345,16 +397,16 @@ _PARTS: dict[type, Callable[[Any], list[Part]]] = {
     layers.GlobalMaxPooling1D: _global_max_pooling,
     layers.GlobalMaxPooling2D: _global_max_pooling,
     layers.Activation: _activation,
-    layers.ReLU: _activation,
-    layers.LeakyReLU: _activation,
+    layers.ReLU: _relu,
+    layers.LeakyReLU: _relu,
     layers.Dropout: _identity,
     layers.SpatialDropout1D: _identity,
     layers.SpatialDropout2D: _identity,
     layers.Flatten: _route,
     layers.Reshape: _route,
     layers.Permute: _route,
-    layers.ZeroPadding1D: _route,
-    layers.ZeroPadding2D: _route,
+    layers.ZeroPadding1D: _padding,
+    layers.ZeroPadding2D: _padding,
     layers.Cropping1D: _route,
     layers.Cropping2D: _route,
     layers.Concatenate: _joined,

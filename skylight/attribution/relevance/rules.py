@@ -12,7 +12,7 @@ of the LRP Toolbox (Lapuschkin et al. 2016, JMLR 17, 114):
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -26,11 +26,20 @@ class Affine:
     """The map z = transform(x, kernel) + bias, linear in x and in the kernel.
 
     A layer without weights of its own (average pooling, a sum) has the scalar 1 for a kernel.
+
+    Attributes
+    ----------
+    signed : bool
+        False where the inputs are known not to be negative, which spares rules the work on their negative parts.
+    real : tensor or None
+        0 for the inputs that a padding made, 1 for the others; None if all are real.
     """
 
     transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     kernel: tf.Tensor
     bias: tf.Tensor
+    signed: bool = True
+    real: tf.Tensor | None = None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Give w x + b."""
@@ -49,7 +58,11 @@ class Affine:
 
     def reweighted(self, change: Callable[[tf.Tensor], tf.Tensor]) -> "Affine":
         """Give the same map with another kernel and bias."""
-        return Affine(self.transform, change(self.kernel), change(self.bias))
+        return replace(self, kernel=change(self.kernel), bias=change(self.bias))
+
+    def ones(self, x: tf.Tensor) -> tf.Tensor:
+        """Give 1 for every real input, of the shape of ``x``."""
+        return tf.ones_like(x) if self.real is None else self.real
 
 
 @dataclass(frozen=True)
@@ -82,15 +95,15 @@ class Epsilon:
 
 @dataclass(frozen=True)
 class Gamma:
-    """R_j = sum_k x_j (w_jk + gamma w_jk^+) / sum_j x_j (w_jk + gamma w_jk^+) R_k, the bias treated as a weight.
+    """R_j = sum_k (z_jk + gamma z_jk^s) / (z_k + gamma z_k^s) R_k: what agrees with the sign s of z_k counts more.
 
-    Montavon et al. 2019 (LNCS 11700, ch. 10). Meant for inputs that are not negative (after a ReLU): elsewhere a
-    positive weight need not mean a positive contribution.
+    For inputs that are not negative and z_k > 0 this is x_j (w_jk + gamma w_jk^+) over its sum, the rule of
+    Montavon et al. 2019 (LNCS 11700, ch. 10); written for either sign as by Andeol et al. 2021 (arXiv:2106.13346).
 
     Attributes
     ----------
     gamma : float
-        At least 0. 0 is LRP-0; the larger it is, the more the positive contributions count.
+        At least 0. 0 is LRP-0, infinity the z-plus rule.
     """
 
     gamma: float = 0.25
@@ -100,12 +113,18 @@ class Gamma:
             raise InputError(f"gamma: must be at least 0, got {self.gamma}")
 
     def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
-        return Simple()(affine.reweighted(lambda w: w + self.gamma * positive(w)), x, relevance)
+        up, down = OneSign.split(
+            affine, lambda w: w + self.gamma * positive(w), lambda w: w + self.gamma * negative(w)
+        )
+        agrees = affine(x) >= 0
+        c = relevance / stabilised(tf.where(agrees, up(x), down(x)), TINY)
+        c_up = tf.where(agrees, c, tf.zeros_like(c))
+        return up.share(x, c_up) + down.share(x, c - c_up)
 
 
 @dataclass(frozen=True)
 class AlphaBeta:
-    """R_j = sum_k (alpha z_jk^+ / z_k^+ - beta z_jk^- / z_k^-) R_k (Bach et al. 2015, eq. 60, its beta being -beta here).
+    """R_j = sum_k (alpha z_jk^+ / z_k^+ - beta z_jk^- / z_k^-) R_k (Bach et al. 2015, eq. 60, whose beta is -beta here).
 
     z_k^+ is the sum of the positive contributions (the bias too, where it is positive), z_k^- that of the negative
     ones; inputs may have either sign. Where an output has contributions of one sign only, nothing stands for the
@@ -125,20 +144,43 @@ class AlphaBeta:
             raise InputError(f"alpha, beta: alpha - beta must be 1, got {self.alpha} and {self.beta}")
 
     def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
-        up, down = affine.reweighted(positive), affine.reweighted(negative)
+        up, down = OneSign.split(affine, positive, negative)
         result = 0
         if self.alpha:
-            result += _one_sign(up, down, x, self.alpha * relevance)
+            result += up.share(x, self.alpha * relevance / stabilised(up(x), TINY))
         if self.beta:
-            result -= _one_sign(down, up, x, self.beta * relevance)
+            result -= down.share(x, self.beta * relevance / stabilised(down(x), TINY))
         return result
 
 
-def _one_sign(same: Affine, other: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
-    """Share ``relevance`` over the contributions x^+ w + x^- v, all of one sign; w, v, bias: ``same``, ``other``."""
-    up, down = positive(x), negative(x)
-    c = relevance / stabilised(same(up) + other.linear(down), TINY)
-    return up * same.transpose(up, c) + down * other.transpose(down, c)
+@dataclass(frozen=True, eq=False)
+class OneSign:
+    """The contributions z_jk with those of one sign picked out or raised: x^+ w + x^- v.
+
+    ``same`` has the weights w, changed where they have that sign, ``other`` the weights v, changed where they have
+    the other one: times a negative input, these make the contributions of that sign.
+    """
+
+    same: Affine
+    other: Affine
+
+    @classmethod
+    def split(cls, affine: Affine, plus: Callable, minus: Callable) -> tuple["OneSign", "OneSign"]:
+        """Give the same for the positive contributions, w changed by ``plus``, and the negative, by ``minus``."""
+        up, down = affine.reweighted(plus), affine.reweighted(minus)
+        return cls(up, down), cls(down, up)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Give their sum over the inputs, the bias of ``same`` among them."""
+        if not self.same.signed:
+            return self.same(x)
+        return self.same(positive(x)) + self.other.linear(negative(x))
+
+    def share(self, x: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
+        """Give, for every input j, the sum over outputs k of its contribution to k, times c_k."""
+        if not self.same.signed:
+            return x * self.same.transpose(x, c)
+        return positive(x) * self.same.transpose(x, c) + negative(x) * self.other.transpose(x, c)
 
 
 @dataclass(frozen=True)
@@ -159,8 +201,8 @@ class WSquare:
 
 def _by_weight(affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
     """Share ``relevance`` by weights alone: R_j = sum_k w_jk / sum_j w_jk R_k."""
-    total = affine.linear(tf.ones_like(x[:1]))
-    return affine.transpose(x, relevance / stabilised(total, TINY))
+    ones = affine.ones(x)
+    return ones * affine.transpose(x, relevance / stabilised(affine.linear(ones), TINY))
 
 
 @dataclass(frozen=True)
@@ -184,7 +226,7 @@ class ZBox:
             raise InputError(f"zbox: must have low <= 0 <= high, got {self.low} and {self.high}")
 
     def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
-        low, high = (tf.zeros_like(x) + tf.constant(bound, x.dtype) for bound in (self.low, self.high))
+        low, high = (affine.ones(x) * tf.constant(bound, x.dtype) for bound in (self.low, self.high))
         up, down = affine.reweighted(positive), affine.reweighted(negative)
         z = affine.linear(x) - up.linear(low) - down.linear(high)
         c = relevance / stabilised(z, TINY)
