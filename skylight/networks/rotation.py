@@ -1,4 +1,4 @@
-"""Layers that make a network see an image in its four quarter turns (Deep-HiTS and its rotation-invariant form, CAP).
+"""Layers that make a network see an image in its four quarter turns (Deep-HiTS and CAP, its invariant form).
 
 The four copies of an image stand one after the other along the batch axis, (N, ...) -> (4 N, ...), so that all
 layers in between are applied to each copy with the same weights. `JoinRotations` (Deep-HiTS, Cabrera-Vives et al.

@@ -1,12 +1,13 @@
-"""Which rule goes to which layer: single rules, maps from layers to rules, and the composites of the literature."""
+"""Which rule goes to which layer: single rules, maps from layers to rules, composites of the literature."""
 
 import fnmatch
 from collections.abc import Mapping
 
+import numpy as np
 from keras import layers
 
 from skylight.attribution.relevance.graph import Graph, Step
-from skylight.attribution.relevance.layers import Linear, Sum
+from skylight.attribution.relevance.layers import Largest, Linear, Route, Sum
 from skylight.attribution.relevance.rules import (
     AlphaBeta,
     Epsilon,
@@ -27,13 +28,6 @@ FIRST = "<first>"  # key of the dense layers and convolutions that no other one 
 WEIGHTED = "<weighted>"  # key of all dense layers and convolutions
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
-MAX_POOLINGS = (
-    layers.MaxPooling1D,
-    layers.MaxPooling2D,
-    layers.GlobalMaxPooling1D,
-    layers.GlobalMaxPooling2D,
-)
-
 RULES: dict[str, Rule] = {
     "simple": Simple(),
     "epsilon": Epsilon(),
@@ -52,11 +46,11 @@ PRESETS: dict[str, Composite] = {
     "epsilon_alpha2_beta1_flat": ((FIRST, Flat()), (CONVOLUTIONS, AlphaBeta(2, 1))),
 }
 
-_OTHERS: Composite = ((MAX_POOLINGS, WinnerTakesAll()), (object, Epsilon()))
+_OTHERS: Composite = (("*", WinnerTakesAll()), ("*", Epsilon()))
 
 
 def composite(rule: str | Rule | Mapping) -> Composite:
-    """Give the pairs of key and rule, the first match counting, that stand for ``rule`` (see `lrp`).
+    """Give the pairs of key and rule that stand for ``rule`` (see `lrp`), those for all other layers at the end.
 
     Raises
     ------
@@ -67,14 +61,7 @@ def composite(rule: str | Rule | Mapping) -> Composite:
         return tuple((key, _rule(value)) for key, value in rule.items()) + _OTHERS
     if isinstance(rule, str) and rule in PRESETS:
         return PRESETS[rule] + _OTHERS
-    rule = _rule(rule)
-    if isinstance(rule, Flat | WSquare):
-        return ((object, rule),)
-    if isinstance(rule, AlphaBeta):
-        return ((WEIGHTED, rule), *_OTHERS)
-    if isinstance(rule, ZBox):
-        return ((FIRST, rule), *_OTHERS)
-    return (_OTHERS[0], (object, rule))
+    return (("*", _rule(rule)), *_OTHERS)
 
 
 def _rule(rule: str | Rule) -> Rule:
@@ -82,9 +69,8 @@ def _rule(rule: str | Rule) -> Rule:
         return rule
     if isinstance(rule, str) and rule in RULES:
         return RULES[rule]
-    raise InputError(
-        f"rule: must be a rule, a map from layers to rules, or one of {', '.join([*RULES, *PRESETS])}, got {rule!r}"
-    )
+    known = ", ".join([*RULES, *PRESETS])
+    raise InputError(f"rule: must be a rule, a map from layers to rules, or one of {known}, got {rule!r}")
 
 
 def assign(composite: Composite, graph: Graph) -> list[Rule]:
@@ -93,32 +79,43 @@ def assign(composite: Composite, graph: Graph) -> list[Rule]:
     Raises
     ------
     InputError
-        If the name in a key matches no layer, or a rule does not suit the layer.
+        If the name in a key matches no layer, or a rule cannot be applied to a layer that is named.
     """
     first = _first(graph)
+    names = [*graph.values, *(type(step.layer).__name__ for step in graph.steps)]
     for key, _ in composite:
-        named = isinstance(key, str) and key not in (FIRST, WEIGHTED)
-        if named and not any(_matches(key, step, first) for step in graph.steps):
+        if isinstance(key, str) and key not in (FIRST, WEIGHTED) and not fnmatch.filter(names, key):
             raise InputError(f"rule: {key!r} matches no layer; the layers are {', '.join(graph.values)}")
-    rules = [next(rule for key, rule in composite if _matches(key, step, first)) for step in graph.steps]
+    rules = [next(rule for key, rule in composite if _matches(key, rule, step, first)) for step in graph.steps]
     for step, rule in zip(graph.steps, rules, strict=True):
         if isinstance(rule, WinnerTakesAll) and isinstance(step.part, Linear | Sum):
             raise InputError(f"rule: winner is for max pooling, not for layer {step.name}")
+        if isinstance(rule, ZBox) and step.weighted and step.output not in first:
+            raise InputError(f"rule: zbox is for the layer that sees the image, not for layer {step.name}")
     return rules
 
 
-def _matches(key: Key, step: Step, first: set[int]) -> bool:
+def _matches(key: Key, rule: Rule, step: Step, first: set[int]) -> bool:
     if key == FIRST:
         return step.output in first
     if key == WEIGHTED:
-        return _weighted(step)
-    if isinstance(key, str):
-        return fnmatch.fnmatchcase(step.name, key) or type(step.layer).__name__ == key
-    return isinstance(step.layer, key)
+        return step.weighted
+    if not isinstance(key, str):
+        return isinstance(step.layer, key)
+    if any(sign in key for sign in "*?["):
+        return fnmatch.fnmatchcase(step.name, key) and _suits(rule, step, first)
+    return key in (step.name, type(step.layer).__name__)
 
 
-def _weighted(step: Step) -> bool:
-    return isinstance(step.part, Linear) and step.part.weighted
+def _suits(rule: Rule, step: Step, first: set[int]) -> bool:
+    """Say whether a layer that only a pattern names should have this rule."""
+    if isinstance(rule, AlphaBeta):
+        return step.weighted  # sums of one sign, as after a ReLU, would have their relevance multiplied by alpha
+    if isinstance(rule, ZBox):
+        return step.output in first
+    if isinstance(rule, Flat | WSquare):
+        return True
+    return isinstance(step.part, Largest) == isinstance(rule, WinnerTakesAll)
 
 
 def _first(graph: Graph) -> set[int]:
@@ -126,9 +123,28 @@ def _first(graph: Graph) -> set[int]:
     mixed: set[int] = set()  # values that have been through one
     first: set[int] = set()
     for step in graph.steps:
-        if mixed.isdisjoint(step.inputs) and not _weighted(step):
+        if mixed.isdisjoint(step.inputs) and not step.weighted:
             continue
         if mixed.isdisjoint(step.inputs):
             first.add(step.output)
         mixed.add(step.output)
     return first
+
+
+def check_bounds(graph: Graph, rules: list[Rule], images: np.ndarray) -> None:
+    """Check that the images are within the bounds of every `ZBox` that sees them as they are.
+
+    Raises
+    ------
+    InputError
+        If they are not.
+    """
+    unchanged = {0}
+    for step, rule in zip(graph.steps, rules, strict=True):
+        if isinstance(step.part, Route) and unchanged.issuperset(step.inputs):
+            unchanged.add(step.output)
+        if isinstance(rule, ZBox) and step.weighted and unchanged.issuperset(step.inputs):
+            outside = (images < np.float32(rule.low)) | (images > np.float32(rule.high))
+            if outside.any():
+                value, bounds = images[outside][0], f"{rule.low} and {rule.high}"
+                raise InputError(f"inputs: must lie between {bounds}, the bounds of zbox, got {value}")

@@ -1,7 +1,7 @@
 """Batch normalisation folded into the linear layer beside it, so that LRP sees one affine map instead of two.
 
-A normalisation multiplies every channel by a scale and adds an offset (Ioffe & Szegedy 2015). After a dense layer or
-a convolution, w x + b becomes (scale w) x + (scale b + offset); before one, w x + b becomes
+A normalisation multiplies every channel by a scale and adds an offset (Ioffe & Szegedy 2015). After a dense layer
+or a convolution, w x + b becomes (scale w) x + (scale b + offset); before one, w x + b becomes
 (w scale) x + (b + w offset). What relevance makes of the network no longer depends on how the two were written.
 """
 
@@ -30,14 +30,12 @@ def fold(graph: Graph) -> Graph:
             readers[value].append(index)
 
     for index, step in enumerate(steps):
-        if not isinstance(step.layer, layers.BatchNormalization) or step.layer.axis not in (
-            -1,
-            len(step.shape) - 1,
-        ):
+        last_axis = len(step.shape) - 1
+        if not isinstance(step.layer, layers.BatchNormalization) or step.layer.axis not in (-1, last_axis):
             continue
         before = makers.get(step.inputs[0])
         after = readers[step.output][0] if len(readers[step.output]) == 1 else None
-        if before is not None and _weighted(steps[before]) and len(readers[step.inputs[0]]) == 1:
+        if before is not None and steps[before].weighted and len(readers[step.inputs[0]]) == 1:
             steps[before] = replace(steps[before], part=_followed(steps[before].part, step.part))
         elif after is not None and _takes_before(steps[after]):
             steps[after] = replace(steps[after], part=_preceded(steps[after], step.part))
@@ -47,12 +45,8 @@ def fold(graph: Graph) -> Graph:
     return replace(graph, steps=steps)
 
 
-def _weighted(step: Step) -> bool:
-    return isinstance(step.part, Linear) and step.part.weighted
-
-
 def _takes_before(step: Step) -> bool:
-    return _weighted(step) and not step.part.grouped and None not in step.shape[1:]
+    return step.weighted and not step.part.grouped and None not in step.shape[1:]
 
 
 def _followed(linear: Linear, normalization: Linear) -> Linear:

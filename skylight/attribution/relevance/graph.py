@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import keras
 
-from skylight.attribution.relevance.layers import Part, parts
+from skylight.attribution.relevance.layers import Linear, Part, parts
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Step:
     inputs: tuple[int, ...]
     output: int
     shape: tuple[int | None, ...]
+
+    @property
+    def weighted(self) -> bool:
+        """Whether it is the linear part of a dense layer or of a convolution."""
+        return isinstance(self.part, Linear) and self.part.weighted
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ of the LRP Toolbox (Lapuschkin et al. 2016, JMLR 17, 114):
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import tensorflow as tf
 
 from skylight.errors import InputError
@@ -124,7 +125,7 @@ class Gamma:
 
 @dataclass(frozen=True)
 class AlphaBeta:
-    """R_j = sum_k (alpha z_jk^+ / z_k^+ - beta z_jk^- / z_k^-) R_k (Bach et al. 2015, eq. 60, whose beta is -beta here).
+    """R_j = sum_k (alpha z_jk^+ / z_k^+ - beta z_jk^- / z_k^-) R_k (Bach et al. 2015, eq. 60, its beta negated).
 
     z_k^+ is the sum of the positive contributions (the bias too, where it is positive), z_k^- that of the negative
     ones; inputs may have either sign. Where an output has contributions of one sign only, nothing stands for the
@@ -185,7 +186,10 @@ class OneSign:
 
 @dataclass(frozen=True)
 class Flat:
-    """R_j = sum_k 1 / n_k R_k: every output shares equally over the n_k inputs it sees (Bach et al. 2016, ICIP)."""
+    """R_j = sum_k 1 / n_k R_k: every output shares equally over the n_k inputs that it sees.
+
+    Bach et al. 2016 (ICIP, "Controlling explanatory heatmap resolution and semantics via decomposition depth").
+    """
 
     def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
         return _by_weight(affine.reweighted(tf.ones_like), x, relevance)
@@ -193,7 +197,10 @@ class Flat:
 
 @dataclass(frozen=True)
 class WSquare:
-    """The w-squared rule, R_j = sum_k w_jk^2 / sum_j w_jk^2 R_k (Montavon et al. 2017, Pattern Recognition 65, 211)."""
+    """R_j = sum_k w_jk^2 / sum_j w_jk^2 R_k, the w-squared rule.
+
+    Montavon et al. 2017 (Pattern Recognition 65, 211).
+    """
 
     def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
         return _by_weight(affine.reweighted(tf.square), x, relevance)
@@ -213,7 +220,7 @@ class ZBox:
 
     Attributes
     ----------
-    low, high : float or tuple of float
+    low, high : float or sequence of float
         Smallest and largest value that an input can take, one for all or one a channel; low <= 0 <= high.
     """
 
@@ -221,8 +228,10 @@ class ZBox:
     high: float | tuple[float, ...] = 1.0
 
     def __post_init__(self):
-        low, high = (bound if isinstance(bound, tuple) else (bound,) for bound in (self.low, self.high))
-        if max(low) > 0 or min(high) < 0:
+        for name in ("low", "high"):
+            bound = np.asarray(getattr(self, name), dtype=float)
+            object.__setattr__(self, name, tuple(bound.tolist()) if bound.ndim else float(bound))
+        if np.max(self.low) > 0 or np.min(self.high) < 0:
             raise InputError(f"zbox: must have low <= 0 <= high, got {self.low} and {self.high}")
 
     def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
