@@ -172,29 +172,49 @@ def _plan(model: keras.Model, rules: Composite) -> tuple[Graph, list[Rule]]:
 
 def _relevance_of_inputs(model: keras.Model, rules: Composite) -> Callable:
     """Compile images (B, ...), targets (B,) -> relevances (B, ...)."""
-    propagate = _propagation(model, rules)
+    propagate = propagation(*per_model(model, _plan, rules), _dtype(model))
 
     @tf.function(input_signature=_signature(model), autograph=False)
     def run(images, targets):
-        return next(iter(propagate(images, targets).values()))
+        image, *_ = propagate(images, targets).values()
+        return image
 
     return run
 
 
 def _relevance_of_layers(model: keras.Model, rules: Composite) -> Callable:
     """Compile images (B, ...), targets (B,) -> {layer name: relevances (B, ...)}."""
-    return tf.function(_propagation(model, rules), input_signature=_signature(model), autograph=False)
+    propagate = propagation(*per_model(model, _plan, rules), _dtype(model))
+    return tf.function(propagate, input_signature=_signature(model), autograph=False)
 
 
 def _signature(model: keras.Model) -> list[tf.TensorSpec]:
     return [images_spec(model), tf.TensorSpec([None], tf.int32)]
 
 
-def _propagation(model: keras.Model, rules: Composite) -> Callable:
-    """Give the whole way, up to the score and back down, as a function to be compiled."""
-    graph, rules = per_model(model, _plan, rules)
-    variables = score_model(model).variables
-    dtype = tf.as_dtype(variables[0].dtype if variables else "float32")
+def _dtype(model: keras.Model) -> tf.DType:
+    """Give the type of a model's weights, which LRP computes in."""
+    return tf.as_dtype(model.variables[0].dtype if model.variables else "float32")
+
+
+def propagation(graph: Graph, rules: list[Rule], dtype: tf.DType) -> Callable:
+    """Give the whole way, up to the score and back down, as a function.
+
+    Parameters
+    ----------
+    graph : Graph
+        The network, up to the score.
+    rules : list of Rule
+        The rule of each of its steps.
+    dtype : tf.DType
+        The type to compute in.
+
+    Returns
+    -------
+    callable
+        Tensors images (B, ...), targets (B,) -> dict of layer name -> relevances (B, ...) float32, the input
+        layer first.
+    """
 
     def propagate(images: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
         cells, ways_back = {0: Cells(tf.cast(images, dtype))}, []

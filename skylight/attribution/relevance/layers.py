@@ -145,9 +145,7 @@ class Route:
         values = [x.values for x in xs]
         padded = self.pads or any(x.real is not None for x in xs)
         real = [tf.ones_like(x.values) if x.real is None else x.real for x in xs] if padded else None
-        outputs = Cells(
-            self.function(*values), any(x.signed for x in xs), self.function(*real) if padded else None
-        )
+        outputs = Cells(self.function(*values), any(x.signed for x in xs), self.function(*real) if padded else None)
         return outputs, lambda rule, relevance: _moved_back(self.function, values, relevance)
 
 
@@ -268,9 +266,7 @@ def _conv(layer: layers.Conv1D | layers.Conv2D) -> list[Part]:
 
 def _depthwise(layer: layers.DepthwiseConv2D | layers.SeparableConv2D) -> Callable:
     def transform(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return keras.ops.depthwise_conv(
-            x, kernel, layer.strides, layer.padding, "channels_last", layer.dilation_rate
-        )
+        return keras.ops.depthwise_conv(x, kernel, layer.strides, layer.padding, "channels_last", layer.dilation_rate)
 
     return transform
 
@@ -325,17 +321,13 @@ def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]
             size, same = x.shape[axis], layer.padding == "same"
             count = -(-size // stride) if same else (size - pool) // stride + 1
             before = max(0, (count - 1) * stride + pool - size) // 2 if same else 0
-            places = [
-                cells for place in places for cells in _places(place, axis, pool, stride, count, before, fill)
-            ]
+            places = [cells for place in places for cells in _places(place, axis, pool, stride, count, before, fill)]
         return tf.stack(places)
 
     return [Largest(layer.call, windows)]
 
 
-def _places(
-    x: tf.Tensor, axis: int, pool: int, stride: int, count: int, before: int, fill: float
-) -> list[tf.Tensor]:
+def _places(x: tf.Tensor, axis: int, pool: int, stride: int, count: int, before: int, fill: float) -> list[tf.Tensor]:
     """Give, for each of the ``pool`` places in a window along ``axis``, that cell of all ``count`` windows.
 
     Cells that lie ``stride`` apart are brought together first: far less memory moves on the way back than through

@@ -114,9 +114,7 @@ class Gamma:
             raise InputError(f"gamma: must be at least 0, got {self.gamma}")
 
     def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
-        up, down = OneSign.split(
-            affine, lambda w: w + self.gamma * positive(w), lambda w: w + self.gamma * negative(w)
-        )
+        up, down = OneSign.split(affine, lambda w: w + self.gamma * positive(w), lambda w: w + self.gamma * negative(w))
         agrees = affine(x) >= 0
         c = relevance / stabilised(tf.where(agrees, up(x), down(x)), TINY)
         c_up = tf.where(agrees, c, tf.zeros_like(c))

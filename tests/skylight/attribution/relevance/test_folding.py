@@ -42,9 +42,7 @@ def scale_and_offset(normalization):
 def folded(model):
     """Say for each batch normalisation of a model whether LRP folds it."""
     return [
-        step.part is IDENTITY
-        for step in fold(walk(model)).steps
-        if isinstance(step.layer, layers.BatchNormalization)
+        step.part is IDENTITY for step in fold(walk(model)).steps if isinstance(step.layer, layers.BatchNormalization)
     ]
 
 
@@ -139,9 +137,7 @@ def test_normalisation_stays_where_it_has_no_linear_neighbour_of_its_own():
 def test_relevance_does_not_depend_on_how_a_linear_layer_is_written():
     """Implementation invariance of LRP-0: a dense layer, and the same one split in two."""
     whole = network(layers.Flatten(), layers.Dense(5, name="dense"), layers.ReLU())
-    split = network(
-        layers.Flatten(), layers.Dense(126, use_bias=False), layers.Dense(5, name="dense"), layers.ReLU()
-    )
+    split = network(layers.Flatten(), layers.Dense(126, use_bias=False), layers.Dense(5, name="dense"), layers.ReLU())
     first = np.eye(126) + np.random.default_rng(0).normal(0, 0.1, (126, 126))
     kernel, bias = whole.get_layer("dense").get_weights()
     split.layers[2].set_weights([first])
