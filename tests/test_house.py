@@ -1,6 +1,7 @@
 """The rules of the house: imports run one way, and a stage declares every module it uses."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import ROOT
 AMBIENT = ("skylight/__init__.py", "skylight/errors.py", "skylight/outputs.py", "skylight/params/")
 
 
+@cache
 def modules(path: Path) -> set[Path]:
     """The project's own files that a file imports, directly."""
     found = set()
