@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
@@ -227,12 +228,11 @@ def _compiled(model: keras.Model, combine: Callable, layer: str) -> Callable:
 
     @tf.function(input_signature=[images_spec(model), TARGETS])
     def run(images, targets):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(images)
+        with cheap_gradients():
             activations, scores = network(images, training=False)
             score = target_scores(scores, targets)
-        gradients = tape.gradient(score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return tf.image.resize(combine(activations, gradients), tf.shape(images)[1:3])
+        maps = combine(activations, gradient(score, activations))
+        return tf.image.resize(maps, tf.shape(images)[1:3])
 
     return run
 

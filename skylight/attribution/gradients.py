@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
@@ -349,10 +350,9 @@ def _gradient(model: keras.Model, network: Callable) -> Callable:
 
 def score_gradient(scores: keras.Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Gradient of the targets' scores with respect to the images, in a graph."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
+    with cheap_gradients():
         score = target_scores(scores(images, training=False), targets)
-    return tape.gradient(score, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return gradient(score, images)
 
 
 def _mean_over_noise(statistic: Callable, model, inputs, targets, samples, noise, seed, batch_size) -> np.ndarray:
@@ -431,15 +431,15 @@ def _path_gradients(model: keras.Model, steps: int) -> Callable:
 
 
 def _guided(model: keras.Model) -> keras.Model:
-    return _with_backward_relu(model, lambda slope, gradient: slope * tf.nn.relu(gradient))
+    return _with_backward_relu(model, lambda slope, above: slope * tf.nn.relu(above))
 
 
 def _deconvolving(model: keras.Model) -> keras.Model:
-    return _with_backward_relu(model, lambda slope, gradient: tf.nn.relu(gradient))
+    return _with_backward_relu(model, lambda slope, above: tf.nn.relu(above))
 
 
 def _with_backward_relu(model: keras.Model, backward: Callable) -> keras.Model:
-    """Copy the score model; through its ReLUs a gradient becomes ``backward(slope, gradient)``."""
+    """Copy the score model; through its ReLUs a gradient becomes ``backward(slope, gradient above)``."""
     swapped = []
 
     def relu(function: Callable) -> Callable:
@@ -448,7 +448,7 @@ def _with_backward_relu(model: keras.Model, backward: Callable) -> keras.Model:
             with tf.GradientTape() as tape:
                 tape.watch(z)
                 value = function(z)
-            return value, lambda gradient: backward(tape.gradient(value, z), gradient)
+            return value, lambda above: backward(tape.gradient(value, z), above)
 
         swapped.append(activation)
         return activation

@@ -9,17 +9,17 @@ from small_networks import SHAPE, network
 
 @pytest.fixture(scope="session")
 def classifier() -> keras.Model:
-    return network(layers.Dense(3, activation="softmax", name="classes"))
+    return network({"units": 3, "activation": "softmax", "name": "classes"})
 
 
 @pytest.fixture(scope="session")
 def binary() -> keras.Model:
-    return network(layers.Dense(1, activation="sigmoid", name="real"), seed=1)
+    return network({"units": 1, "activation": "sigmoid", "name": "real"}, seed=1)
 
 
 @pytest.fixture(scope="session")
 def regression() -> keras.Model:
-    return network(layers.Dense(1, name="length"), seed=2)
+    return network({"units": 1, "name": "length"}, seed=2)
 
 
 @pytest.fixture(scope="session")

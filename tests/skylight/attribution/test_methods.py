@@ -4,7 +4,6 @@ import inspect
 
 import numpy as np
 import pytest
-from keras import layers
 from small_networks import SHAPE, network
 
 from skylight.attribution import METHODS, scoring
@@ -42,7 +41,7 @@ def test_every_kind_of_output(name, classifier, binary, regression, images):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_batches_change_nothing_and_trace_nothing_anew(name, images):
-    model = network(layers.Dense(3, activation="softmax"))
+    model = network({"units": 3, "activation": "softmax"})
     whole = explain(name, model, images, [0, 1, 2, 1, 0])
     for batch_size in (1, 2, 4):
         part = explain(name, model, images, [0, 1, 2, 1, 0], batch_size=batch_size)
@@ -75,7 +74,7 @@ def test_implementation_invariance(name, classifier, images):
     """A layer written as two linear layers is the same function, so it has the same maps."""
     kernel, bias = classifier.get_layer("classes").get_weights()
     inner = np.linalg.qr(np.random.default_rng(1).normal(size=(len(kernel), len(kernel))))[0]
-    split = network(layers.Dense(len(kernel), name="inner"), layers.Dense(3, activation="softmax", name="outer"))
+    split = network({"units": len(kernel), "name": "inner"}, {"units": 3, "activation": "softmax", "name": "outer"})
     for layer in ("first", "second"):
         split.get_layer(layer).set_weights(classifier.get_layer(layer).get_weights())
     split.get_layer("inner").set_weights([inner, np.zeros(len(kernel))])

@@ -1,0 +1,59 @@
+"""The cheap backward passes give TensorFlow's own gradients, for every kind of convolution."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from skylight.attribution.backward import cheap_gradients, gradient
+
+CONVOLUTIONS = [
+    layers.Conv2D(3, size, strides=stride, padding=padding, dilation_rate=dilation)
+    for size in ((1, 1), (3, 3), (4, 1))
+    for stride, dilation in ((1, 1), (2, 1), (1, 2))
+    for padding in ("same", "valid")
+]
+DEPTHWISE = [
+    layers.DepthwiseConv2D(size, strides=stride, padding=padding, depth_multiplier=multiplier)
+    for size, multiplier in ((3, 1), (2, 1), (3, 2))
+    for stride in (1, 2)
+    for padding in ("same", "valid")
+]
+OTHERS = [
+    layers.Conv2D(4, 3, groups=2, padding="same"),
+    layers.SeparableConv2D(4, 3, padding="same"),
+    layers.Conv2DTranspose(3, 3, strides=2, padding="same"),
+]
+
+
+@pytest.mark.parametrize("shape", [(9, 8, 4), (8, 11, 4)])
+def test_gradients_are_those_of_tensorflow(shape):
+    keras.utils.set_random_seed(0)
+    images = tf.random.normal((3, *shape))
+    for layer in CONVOLUTIONS + DEPTHWISE + OTHERS:
+        layer = type(layer).from_config(layer.get_config())
+        layer.build((None, *shape))
+        weights = tf.random.normal(layer(images).shape)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, *shape))])
+        def run(images, layer=layer, weights=weights):
+            with cheap_gradients():
+                score = tf.reduce_sum(layer(images) ** 2 * weights)
+            return gradient(score, images)
+
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            score = tf.reduce_sum(layer(images) ** 2 * weights)
+        expected = tape.gradient(score, images).numpy()
+        assert np.allclose(run(images), expected, atol=1e-5 * np.abs(expected).max()), layer.get_config()
+
+
+def test_what_is_not_connected_has_no_gradient():
+    @tf.function
+    def run(images):
+        with cheap_gradients():
+            score = tf.reduce_sum(tf.zeros([3]))
+        return gradient(score, images)
+
+    assert np.array_equal(run(tf.ones((2, 3, 3, 1))), np.zeros((2, 3, 3, 1)))
