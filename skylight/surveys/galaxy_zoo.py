@@ -1,0 +1,447 @@
+"""Galaxy Zoo 2 and the bar lengths of Hoyle et al. 2011, in their published layout: reading and simulating.
+
+::
+
+    training_solutions_rev1.csv         GalaxyID and 37 vote fractions
+    images_training_rev1/<GalaxyID>.jpg
+    images_test_rev1/images/<GalaxyID>.jpg
+    gz2_filename_mapping.csv            objid, sample, asset_id
+    gz2sample.csv                       OBJID, PETROR90_R and many more
+    hoyle_barlengths.csv                objid, ..., length_avg, length_stdev, ..., length_scaled, bar_meas
+    images_gz2/images/<asset_id>.jpg
+
+A picture has 424 x 424 pixels of 0.02 PETROR90_R arcsec. ``length_avg`` is the bar from end to end in kpc/h, the mean
+of ``bar_meas`` people's; ``length_scaled`` is the same over the diameter of the galaxy. That diameter is not in the
+file, but ``length_avg / length_scaled`` is it: its median over the published catalogue, 19.5 kpc/h, is two PETROR90_R
+of a typical galaxy there. So a bar of ``length_scaled`` is ``2 length_scaled PETROR90_R`` arcsec long and covers
+``100 length_scaled`` pixels of the picture.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+from astropy.cosmology import FlatLambdaCDM
+from PIL import Image
+from tqdm import tqdm
+
+from skylight.errors import InputError
+from skylight.outputs import save_table
+from skylight.surveys.galaxies import Galaxy, bar_mask, draw_galaxy, render
+from skylight.surveys.volunteers import ANSWERS, bar_visibility, votes
+
+PIXELS = 424
+PIXEL_SCALE = 0.02
+"""Of the pictures, in units of PETROR90_R."""
+LENGTH_UNIT = 2.0
+"""``length_scaled`` of 1 is this many PETROR90_R."""
+
+SOLUTIONS = "training_solutions_rev1.csv"
+TRAINING_IMAGES = "images_training_rev1"
+TEST_IMAGES = "images_test_rev1/images"
+MAPPING = "gz2_filename_mapping.csv"
+SAMPLE = "gz2sample.csv"
+CATALOGUE = "hoyle_barlengths.csv"
+CATALOGUE_IMAGES = "images_gz2/images"
+TRUTH = "truth.csv"
+MASKS = "masks"
+
+CATALOGUE_COLUMNS = [
+    "objid",
+    "ra",
+    "dec",
+    "length_avg",
+    "length_stdev",
+    "width_avg",
+    "width_stdev",
+    "length_scaled",
+    "bar_meas",
+]
+
+
+# Reading
+
+
+def read_solutions(path: str | Path) -> pd.DataFrame:
+    """Read a table of vote fractions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``GalaxyID`` and the 37 answers in the decision tree's order, whatever their order in the file.
+
+    Raises
+    ------
+    InputError
+        The file or a column is missing, an id appears twice, or a fraction is not a number in [0, 1].
+    """
+    table = _read_csv(path, ["GalaxyID", *ANSWERS])
+    _check_unique(path, table, "GalaxyID")
+    fractions = table[ANSWERS].apply(pd.to_numeric, errors="coerce")
+    wrong = ~fractions.ge(0) | ~fractions.le(1)
+    if wrong.to_numpy().any():
+        row, column = np.argwhere(wrong.to_numpy())[0]
+        value = table[ANSWERS].iloc[row, column]
+        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {value}")
+    return pd.concat([table[["GalaxyID"]], fractions], axis=1)
+
+
+def read_catalogue(folder: str | Path) -> pd.DataFrame:
+    """Read the bar-length catalogue and join it with the pictures' names and the galaxies' sizes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of the catalogue, then ``asset_id`` and ``PETROR90_R``, in the catalogue's order.
+
+    Raises
+    ------
+    InputError
+        A file or a column is missing, an id appears twice, a length is not positive, or an ``objid`` of the
+        catalogue is not in the other two files.
+    """
+    folder = Path(folder)
+    catalogue = _read_csv(folder / CATALOGUE, CATALOGUE_COLUMNS)
+    _check_unique(folder / CATALOGUE, catalogue, "objid")
+    _check_positive(folder / CATALOGUE, catalogue, ["length_avg", "length_scaled"])
+    for name, key, column in ((MAPPING, "objid", "asset_id"), (SAMPLE, "OBJID", "PETROR90_R")):
+        other = _read_csv(folder / name, [key, column])
+        other = other[other[key].isin(catalogue["objid"])]
+        _check_unique(folder / name, other, key)
+        catalogue = catalogue.merge(other, how="left", left_on="objid", right_on=key)
+        absent = catalogue[column].isna()
+        if absent.any():
+            row = int(absent.to_numpy().argmax())
+            raise InputError(f"{folder / CATALOGUE} row {row + 2}: objid {catalogue.objid[row]} is not in {name}")
+    _check_positive(folder / SAMPLE, catalogue, ["PETROR90_R"])
+    return catalogue[[*CATALOGUE_COLUMNS, "asset_id", "PETROR90_R"]].astype({"asset_id": "int64"})
+
+
+def split(table: pd.DataFrame, fraction: float, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Shuffle a table and cut it after ``fraction`` of its rows, as published.
+
+    Raises
+    ------
+    InputError
+        A part is empty; ``name`` is the parameter that says so.
+    """
+    shuffled = table.sample(frac=1, random_state=seed).reset_index(drop=True)
+    count = int(len(table) * fraction)
+    if not 0 < count < len(table):
+        part = "first" if not count else "second"
+        raise InputError(f"{name}: {fraction} of {len(table)} galaxies leaves the {part} part empty")
+    return shuffled[:count], shuffled[count:].reset_index(drop=True)
+
+
+def small_images(
+    paths: Iterable[Path], crop: int, size: int, store: Path
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Decode pictures, cut out their centres and shrink them, into a file that is read as an array.
+
+    The array lives in the file ``store``, so that memory does not grow with the survey.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        JPEG files.
+    crop : int
+        Rows and columns of the central part that is kept, of the 424 x 424 (published: all).
+    size : int
+        Rows and columns that it is reduced to (published: 224).
+    store : Path
+        New ``.npy`` file.
+
+    Returns
+    -------
+    images : np.ndarray, shape (N, size, size, 3), uint8
+        Of the pictures that could be read.
+    kept : np.ndarray of int, shape (N,)
+        Their places in ``paths``.
+    rejected : pandas.DataFrame
+        ``file`` and ``reason`` of the others.
+    """
+    paths = list(paths)
+    images = np.lib.format.open_memmap(store, "w+", np.uint8, (len(paths), size, size, 3))
+    read = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
+        joblib.delayed(_small_image)(path, crop, size) for path in paths
+    )
+    kept, rejected = [], []
+    for place, result in enumerate(tqdm(read, total=len(paths), desc="images", unit="image", leave=False)):
+        if isinstance(result, str):
+            rejected.append({"file": paths[place].name, "reason": result})
+        else:
+            images[len(kept)] = result
+            kept.append(place)
+    return images[: len(kept)], np.array(kept, dtype=int), pd.DataFrame(rejected, columns=["file", "reason"])
+
+
+def read_image(path: Path) -> Image.Image:
+    """Open a colour picture; `InputError` says what is wrong with it."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such image") from None
+    except OSError as error:
+        raise InputError(f"{path}: not a readable image ({error})") from None
+    if image.mode != "RGB":
+        raise InputError(f"{path}: not an RGB image but {image.mode}")
+    return image
+
+
+def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
+    """The central part of a picture, ``crop`` of its 424 pixels, at ``size`` pixels: (size, size, 3), uint8.
+
+    A picture of other dimensions is cut in the same proportion.
+    """
+    half = crop / PIXELS / 2
+    box = [image.width * (0.5 - half), image.height * (0.5 - half)]
+    box += [image.width * (0.5 + half), image.height * (0.5 + half)]
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+def unlisted(folder: Path, ids: pd.Series) -> pd.DataFrame:
+    """The images of ``folder`` that no row of a table speaks of: ``file`` and ``reason``."""
+    known = set(ids.astype(str))
+    files = sorted(path.name for path in folder.glob("*.jpg") if path.stem not in known)
+    return pd.DataFrame({"file": files, "reason": "no row for this image"}, columns=["file", "reason"])
+
+
+def save_rejected(path: Path, rejected: pd.DataFrame, max_rejected: int) -> None:
+    """Write the images left out and say how many; `InputError` if there are more than ``max_rejected``."""
+    save_table(path, rejected)
+    if len(rejected):
+        print(f"left out {len(rejected)} images, listed in {path}")
+    if len(rejected) > max_rejected:
+        first = rejected.iloc[0]
+        raise InputError(f"{len(rejected)} images rejected, more than max_rejected = {max_rejected}; "
+                         f"the first is {first.file}: {first.reason}")  # fmt: skip
+
+
+def _small_image(path: Path, crop: int, size: int) -> np.ndarray | str:
+    try:
+        return shrink(read_image(path), crop, size)
+    except InputError as error:
+        return str(error).removeprefix(f"{path}: ")
+
+
+def _read_csv(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        header = pd.read_csv(path, nrows=0).columns
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return pd.read_csv(path, usecols=columns)[columns]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a CSV table ({error})") from None
+
+
+def _check_unique(path: str | Path, table: pd.DataFrame, column: str) -> None:
+    again = table[column].duplicated()
+    if again.any():
+        row = int(again.to_numpy().argmax())
+        raise InputError(f"{path} row {table.index[row] + 2}: {column} {table[column].iloc[row]} appears twice")
+
+
+def _check_positive(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
+    for column in columns:
+        values = pd.to_numeric(table[column], errors="coerce")
+        wrong = ~(values > 0) | ~np.isfinite(values)
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise InputError(
+                f"{path} (objid {table.objid[row]}): {column} must be a positive number, got {table[column][row]}"
+            )
+
+
+# Simulating
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """How many galaxies to simulate, and how."""
+
+    training: int
+    test: int
+    catalogue: int
+    median_petror90: float
+    """Of the training and test galaxies, arcsec."""
+    catalogue_median_petror90: float
+    """Of the nearer galaxies whose bars were measured, arcsec."""
+    voters: int
+    """Mean number of volunteers who look at a galaxy."""
+    person_scatter: float
+    """Relative scatter of the bar lengths that people draw on one galaxy."""
+    seed: int
+
+
+COSMOLOGY = FlatLambdaCDM(H0=100, Om0=0.3)
+"""Distances in Mpc/h."""
+PEOPLE = {3: 989, 4: 1023, 5: 916, 6: 195, 7: 5, 8: 11, 9: 6, 10: 4, 11: 1}
+"""How many galaxies of the published catalogue so many people measured."""
+
+
+def simulate(folder: Path, survey: Survey) -> None:
+    """Write a survey of simulated galaxies in the published layout, and the truth about them.
+
+    Beside the published files, ``truth.csv`` has the structure of every galaxy and its vote fractions, and
+    ``masks/<asset_id>.png`` where the bars of the catalogue are. The same survey gives the same files, however many
+    processes render it.
+    """
+    rng = np.random.default_rng(survey.seed)
+    counts = {"training": survey.training, "test": survey.test, "catalogue": survey.catalogue}
+    galaxies = _draw_galaxies(rng, survey)
+    total = len(galaxies)
+    part = np.repeat(list(counts), list(counts.values()))
+    voters = np.maximum(rng.normal(survey.voters, 4, total).astype(int), 20)
+    fractions = np.array([votes(g, n, rng) for g, n in zip(galaxies, voters, strict=True)])
+
+    galaxy_id = np.sort(rng.choice(np.arange(100_000, 1_000_000), total, replace=False))
+    galaxy_id = galaxy_id[rng.permutation(total)]
+    galaxy_id[part == "catalogue"] = rng.permutation(300_000)[: survey.catalogue] + 1
+    truth = pd.DataFrame({"GalaxyID": galaxy_id, "part": part})
+    truth = pd.concat([truth, pd.DataFrame([dataclasses.asdict(galaxy) for galaxy in galaxies])], axis=1)
+    truth["bar_length_arcsec"] = [galaxy.bar_length for galaxy in galaxies]
+    truth["bar_length_scaled"] = truth["bar_length_arcsec"] / (LENGTH_UNIT * truth["petror90"])
+    truth["bar_visibility"] = [bar_visibility(galaxy) for galaxy in galaxies]
+    truth = pd.concat([truth, pd.DataFrame(fractions, columns=ANSWERS)], axis=1)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    training = truth[part == "training"].sort_values("GalaxyID")
+    _save(folder / SOLUTIONS, training[["GalaxyID", *ANSWERS]])
+    _save(folder / TRUTH, truth)
+    _save_catalogue(folder, truth[part == "catalogue"].reset_index(drop=True), survey, rng)
+
+    folders = {"training": TRAINING_IMAGES, "test": TEST_IMAGES, "catalogue": CATALOGUE_IMAGES}
+    for name in (*folders.values(), MASKS):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    jobs = (
+        joblib.delayed(_render_files)(
+            galaxy,
+            folder / folders[part[k]] / f"{galaxy_id[k]}.jpg",
+            folder / MASKS / f"{galaxy_id[k]}.png" if part[k] == "catalogue" else None,
+            [survey.seed, k],
+        )
+        for k, galaxy in enumerate(galaxies)
+    )
+    done = joblib.Parallel(n_jobs=-1, batch_size=16, return_as="generator_unordered")(jobs)
+    for _ in tqdm(done, total=total, desc="rendering", unit="galaxy"):
+        pass
+
+
+def _draw_galaxies(rng: np.random.Generator, survey: Survey) -> list[Galaxy]:
+    galaxies = [draw_galaxy(rng, survey.median_petror90) for _ in range(survey.training + survey.test)]
+    while len(galaxies) < survey.training + survey.test + survey.catalogue:
+        galaxy = draw_galaxy(rng, survey.catalogue_median_petror90)
+        # The catalogue measured discs that are not edge-on and in which most volunteers had seen a bar.
+        if galaxy.cos_inclination > 0.45 and bar_visibility(galaxy) > 0.5 and not galaxy.artifact:
+            galaxies.append(galaxy)
+    return galaxies
+
+
+def _render_files(galaxy: Galaxy, path: Path, mask_path: Path | None, seed: list[int]) -> None:
+    render(galaxy, PIXELS, PIXEL_SCALE, np.random.default_rng(seed)).save(path, quality=92)
+    if mask_path:
+        Image.fromarray(bar_mask(galaxy, PIXELS, PIXEL_SCALE)).save(mask_path)
+
+
+def _save_catalogue(folder: Path, truth: pd.DataFrame, survey: Survey, rng: np.random.Generator) -> None:
+    """The bar catalogue, and the two tables that lead from it to pictures and sizes."""
+    count = len(truth)
+    objid = 587_722_981_000_000_000 + np.sort(rng.choice(10**15, count, replace=False))
+    ra, dec = rng.uniform(110, 260, count), np.degrees(np.arcsin(rng.uniform(-0.05, 0.93, count)))
+    # Volume-limited out to redshift 0.06, but farther for the galaxies that look smaller.
+    redshift = np.clip(
+        0.045 * (12 / truth["petror90"]) ** 0.5 * np.exp(0.15 * rng.standard_normal(count)), 0.01, 0.06
+    )
+    kpc_per_arcsec = COSMOLOGY.angular_diameter_distance(redshift).value * 1e3 * np.radians(1 / 3600)
+
+    people = rng.choice(list(PEOPLE), count, p=np.array(list(PEOPLE.values())) / sum(PEOPLE.values()))
+    width = truth["bar_length_arcsec"] * truth["bar_axis_ratio"].clip(lower=0.15)
+    lengths, widths = (
+        [_measured(mean, survey.person_scatter * excess, n, rng) for mean, n in zip(size, people, strict=True)]
+        for size, excess in ((truth["bar_length_arcsec"], 1.0), (width, 2.2))
+    )
+    catalogue = pd.DataFrame({"objid": objid, "ra": ra, "dec": dec})
+    for name, values in (("length", lengths), ("width", widths)):
+        catalogue[f"{name}_avg"] = [v.mean() for v in values] * kpc_per_arcsec
+        catalogue[f"{name}_stdev"] = [v.std(ddof=1) for v in values] * kpc_per_arcsec
+    catalogue["length_scaled"] = [v.mean() for v in lengths] / (LENGTH_UNIT * truth["petror90"])
+    catalogue["bar_meas"] = people
+    _save(folder / CATALOGUE, catalogue[CATALOGUE_COLUMNS])
+    mapping = pd.DataFrame({"objid": objid, "sample": "original", "asset_id": truth["GalaxyID"]})
+    _save(folder / MAPPING, mapping)
+    _save(folder / SAMPLE, _photometry(truth, objid, ra, dec, redshift, kpc_per_arcsec, rng))
+
+
+def _measured(size: float, scatter: float, people: int, rng: np.random.Generator) -> np.ndarray:
+    """What ``people`` draw on one galaxy; some galaxies are harder to measure than others."""
+    return size * np.exp(scatter * np.exp(0.35 * rng.standard_normal()) * rng.standard_normal(people))
+
+
+def _photometry(truth, objid, ra, dec, redshift, kpc_per_arcsec, rng) -> pd.DataFrame:
+    """The published table of the galaxies' photometry, from their true light."""
+    count = len(truth)
+    r_mag, old = truth["r_mag"], 1 - truth["disc_fraction"]
+    colours = {
+        "U": 2.1 + 0.5 * old,
+        "G": 0.65 + 0.2 * old,
+        "R": 0.0 * old,
+        "I": -0.36 - 0.06 * old,
+        "Z": -0.6 - 0.1 * old,
+    }
+    distance_modulus = COSMOLOGY.distmod(redshift).value
+    petror50 = truth["petror90"] / (2.4 + 0.8 * old)
+    disc_like = 1 - old
+    table = {
+        "OBJID": objid,
+        "RUN": 752 + rng.integers(0, 4000, count),
+        "RERUN": 40,
+        "CAMCOL": rng.integers(1, 7, count),
+        "FIELD": rng.integers(11, 600, count),
+        "OBJ": rng.integers(1, 400, count),
+        "RA": ra,
+        "DEC": dec,
+        "PETROR50_R": petror50,
+        "PETROR90_R": truth["petror90"],
+    }
+    errors = {band: 0.01 * 10 ** (0.2 * (r_mag + colour - 15)) for band, colour in colours.items()}
+    table |= {f"PETROMAG_{band}": r_mag + colour for band, colour in colours.items()}
+    table |= {f"PETROMAGERR_{band}": error for band, error in errors.items()}
+    table |= {
+        "PSFMAG_R": r_mag + 2.5 * np.log10(truth["petror90"] / 2),
+        "FIBERMAG_R": r_mag + 2.5 * np.log10(1 + petror50 / 1.5),
+        "DEVMAG_R": r_mag - 0.15 * disc_like,
+        "DEVMAGERR_R": errors["R"],
+        "EXPMAG_R": r_mag + 0.2 * old,
+        "EXPMAGERR_R": errors["R"],
+        "FRACDEV_R": old,
+        "MU50_R": r_mag + 2.5 * np.log10(2 * np.pi * petror50**2),
+    }
+    table |= {
+        f"EXTINCTION_{band}": 0.03 * factor
+        for band, factor in zip("UGRIZ", (5.2, 3.8, 2.8, 2.1, 1.5), strict=True)
+    }
+    for band in "UGRIZ":
+        table |= {f"ROWC_{band}": rng.uniform(60, 1430, count), f"COLC_{band}": rng.uniform(60, 1980, count)}
+    table |= {"CMODELMAG_R": r_mag, "CMODELMAGERR_R": errors["R"], "REDSHIFT": redshift, "REDSHIFTERR": 1e-4}
+    table |= {f"PETROMAG_M{band}": r_mag + colour - distance_modulus for band, colour in colours.items()}
+    table |= {f"PETROMAGERR_M{band}": error for band, error in errors.items()}
+    r50_kpc, absolute = petror50 * kpc_per_arcsec, r_mag - distance_modulus
+    table |= {
+        "PETROR50_R_KPC": r50_kpc,
+        "PETROR50_R_KPC_SIMPLE_BIN": np.clip(r50_kpc // 0.5, 0, 40).astype(int),
+        "PETROMAG_MR_SIMPLE_BIN": np.clip((absolute + 24) // 0.25, 0, 40).astype(int),
+        "REDSHIFT_SIMPLE_BIN": np.clip((redshift - 0.01) // 0.01, 0, 40).astype(int),
+        "WVT_BIN": rng.integers(1, 200, count),
+    }
+    return pd.DataFrame(table)
+
+
+def _save(path: Path, table: pd.DataFrame) -> None:
+    table.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
