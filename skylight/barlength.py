@@ -121,3 +121,41 @@ def _extremes(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def _squared_distances(points: np.ndarray) -> np.ndarray:
     return ((points[:, None] - points[None]) ** 2).sum(axis=-1)
+
+
+def estimator_names(networks: Sequence[str]) -> list[str]:
+    """The estimators of `estimates`: each network, and two ways to average them, under their published names."""
+    return [*networks, "averageheatmaps", "averagemeasurements"]
+
+
+def estimates(
+    heatmaps: np.ndarray,
+    grey: np.ndarray,
+    corr_thresholds: Sequence[float],
+    len_thresholds: Sequence[int],
+    xinputs: Sequence[bool],
+) -> np.ndarray:
+    """Measure one galaxy with every estimator and setting.
+
+    Parameters
+    ----------
+    heatmaps : np.ndarray, shape (M, H, W)
+        Its map by each network.
+    grey : np.ndarray, shape (H, W)
+        Its grey image in [0, 1].
+    corr_thresholds, len_thresholds : sequences
+        See `bar_lengths`.
+    xinputs : sequence of bool
+        Whether to multiply the maps by ``grey`` first.
+
+    Returns
+    -------
+    np.ndarray, shape (M + 2, C, L, X)
+        Lengths in pixels of the map, in the order of `estimator_names`.
+    """
+    lengths = []
+    for xinput in xinputs:
+        maps = [*heatmaps, heatmaps.mean(axis=0)]
+        measured = [bar_lengths(m * grey if xinput else m, corr_thresholds, len_thresholds) for m in maps]
+        lengths.append([*measured, np.mean(measured[:-1], axis=0)])
+    return np.moveaxis(np.array(lengths), 0, -1)

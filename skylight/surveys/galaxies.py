@@ -279,7 +279,7 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
             r_mag=_magnitude(rng.normal(20.8, 0.5), size / 3),
             cos_inclination=float(np.clip(1 - abs(rng.normal(0.15, 0.2)), 0.3, 1)),
             bulge_radius=0.33,
-            bulge_index=float(rng.uniform(2.5, 4.5)),
+            bulge_index=_index(rng.uniform(2.5, 4.5)),
         )
     barred = rng.random() < 0.5
     armed = rng.random() < 0.75
@@ -293,7 +293,7 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
         disc_fraction=1 - bulge_fraction - bar_fraction,
         disc_scale=float(rng.uniform(0.27, 0.33)),
         bulge_radius=float(rng.uniform(0.05, 0.11)),
-        bulge_index=float(rng.uniform(1, 3)),
+        bulge_index=_index(rng.uniform(1, 3)),
         bar_fraction=bar_fraction,
         bar_radius=float(np.clip(0.52 * np.exp(0.33 * rng.standard_normal()), 0.12, 1.1)),
         bar_axis_ratio=float(rng.uniform(0.17, 0.36)),
@@ -328,3 +328,8 @@ _NO_DISC = {
 def _magnitude(surface_brightness: float, half_light_radius: float) -> float:
     """Total magnitude of a galaxy whose mean inside the half-light radius (arcsec) is given in mag/arcsec^2."""
     return float(min(surface_brightness - 2.5 * np.log10(2 * np.pi * half_light_radius**2), 17.7))
+
+
+def _index(value: float) -> float:
+    """A Sersic index to a quarter: GalSim tabulates each index once, which costs more than the drawing."""
+    return round(4 * value) / 4

@@ -1,0 +1,52 @@
+"""Does a map point at what it should? Maps of shape (H, W) or (N, H, W) against boolean masks of the same shape.
+
+Every function returns one number a map; NaN where the mask is empty, or full, and the question has no answer.
+"""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def pointing_game(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """1 where the highest pixel of the map lies in the mask, else 0 (Zhang et al. 2018, IJCV 126, 1084)."""
+    maps, masks = _flat(maps, masks)
+    hits = np.take_along_axis(masks, maps.argmax(axis=1)[:, None], axis=1)[:, 0].astype(float)
+    return np.where(masks.any(axis=1), hits, np.nan)
+
+
+def relevance_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Share of the map's sum that lies in the mask (Arras et al. 2022, Inf. Fusion 81, 14); maps at least 0."""
+    maps, masks = _flat(maps, masks)
+    total = maps.sum(axis=1)
+    inside = (maps * masks).sum(axis=1)
+    return np.where(masks.any(axis=1) & (total > 0), inside / np.where(total > 0, total, 1), np.nan)
+
+
+def rank_accuracy(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Share of the K highest pixels that lie in the mask of K pixels (Arras et al. 2022); ties share evenly."""
+    maps, masks = _flat(maps, masks)
+    result = np.full(len(maps), np.nan)
+    for i, (values, mask) in enumerate(zip(maps, masks, strict=True)):
+        size = int(mask.sum())
+        if size:
+            limit = np.partition(values, -size)[-size]
+            above, at = values > limit, values == limit
+            result[i] = (mask[above].sum() + (size - above.sum()) * mask[at].mean()) / size
+    return result
+
+
+def roc_auc(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Chance that a pixel in the mask is higher than one outside it, ties counting half (Mann & Whitney 1947)."""
+    maps, masks = _flat(maps, masks)
+    ranks = rankdata(maps, axis=1)
+    inside = masks.sum(axis=1)
+    outside = masks.shape[1] - inside
+    wins = (ranks * masks).sum(axis=1) - inside * (inside + 1) / 2
+    pairs = inside * outside
+    return np.where(pairs > 0, wins / np.where(pairs > 0, pairs, 1), np.nan)
+
+
+def _flat(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    maps, masks = np.asarray(maps, dtype=float), np.asarray(masks, dtype=bool)
+    pixels = maps.shape[-2] * maps.shape[-1]
+    return maps.reshape(-1, pixels), masks.reshape(-1, pixels)

@@ -1,0 +1,53 @@
+"""The three networks that answer the volunteers' questions (Bhambra, Joachimi & Lahav 2022, section 3.1)."""
+
+import keras
+from keras import layers
+
+from skylight.errors import InputError
+from skylight.networks.applications import trunk
+
+APPLICATIONS = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "xception": "Xception"}
+
+
+def galaxy_zoo(
+    name: str,
+    shape: tuple[int, int, int],
+    outputs: int = 37,
+    width: float = 1.0,
+    momentum: float = 0.99,
+    weights: str | None = None,
+) -> keras.Model:
+    """Build one of the networks, with swish in place of every ReLU and a sigmoid for each answer.
+
+    Parameters
+    ----------
+    name : str
+        ``vgg16``, ``resnet50v2`` or ``xception``.
+    shape : tuple of int
+        Rows, columns and channels of the images, which are in [0, 1].
+    outputs : int
+        Answers; 1 is the control that regresses the length of the bar.
+    width : float
+        Factor on the filters of every convolution; 1 is the published network.
+    momentum : float
+        Of every batch normalisation.
+    weights : {None, "imagenet"}
+        What the trunk starts from; ImageNet needs ``width`` 1.
+
+    Raises
+    ------
+    InputError
+        There is no such network.
+    """
+    if name not in APPLICATIONS:
+        raise InputError(f"no network is called {name!r} (known: {', '.join(APPLICATIONS)})")
+    application = getattr(keras.applications, APPLICATIONS[name])
+    pooling = None if name == "vgg16" else "avg"
+    base = trunk(application, shape, width, "swish", momentum, weights=weights, pooling=pooling)
+    x = base.output
+    if name == "vgg16":
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dense(16 * outputs, activation="swish", name="dense_1")(x)
+        x = layers.Dense(8 * outputs, activation="swish", name="dense_2")(x)
+    answers = layers.Dense(outputs, activation="sigmoid", name="answers")(x)
+    return keras.Model(base.input, answers, name=name)
