@@ -48,7 +48,9 @@ def image_batches(
         return augment(tf.cast(drawn, tf.float32) / 255, seeds, augmentation), tf.gather(labels, rows)
 
     def from_epoch(first: int) -> tf.data.Dataset:
-        return order(first).enumerate(start=first * steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        return (
+            order(first).enumerate(start=first * steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        )
 
     return from_epoch
 

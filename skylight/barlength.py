@@ -13,9 +13,7 @@ import numpy as np
 THRESHOLDS = np.arange(0.5, 1.0, 1e-4)
 
 
-def bar_lengths(
-    heatmap: np.ndarray, corr_thresholds: Sequence[float], len_thresholds: Sequence[int]
-) -> np.ndarray:
+def bar_lengths(heatmap: np.ndarray, corr_thresholds: Sequence[float], len_thresholds: Sequence[int]) -> np.ndarray:
     """Measure the bar on one heatmap, for every pair of settings.
 
     Parameters
@@ -70,9 +68,7 @@ def _scan(
     for i, limit in enumerate(corr_thresholds):
         doubtful = np.abs(correlation - limit) < 1e-9
         exact = correlation.copy()
-        for n in np.unique(
-            above[doubtful]
-        ):  # too close to call by running sums: as the published scan computes it
+        for n in np.unique(above[doubtful]):  # too close to call by running sums: as the published scan computes it
             exact[above == n] = _literal_correlation(heatmap, THRESHOLDS[above == n][0])
         stops[i] = np.minimum(stops[i], _first(exact > limit, last))
     for j, limit in enumerate(len_thresholds):

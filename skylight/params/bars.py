@@ -126,6 +126,7 @@ class Xai(Section):
 class Bars(Section):
     """The chapter ``bars``."""
 
+    models: list[Literal["vgg16", "resnet50v2", "xception"]] = Field(min_length=1)
     data: Data
     simulate: Simulate
     train: Train

@@ -188,9 +188,7 @@ def _bar_radius(galaxy: Galaxy, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     c, s = np.cos(galaxy.bar_angle), np.sin(galaxy.bar_angle)
     along, across = np.abs(c * x + s * y), np.abs(c * y - s * x)
     radius = max(galaxy.bar_radius, 1e-6)
-    return ((along / radius) ** BOXINESS + (across / (radius * galaxy.bar_axis_ratio)) ** BOXINESS) ** (
-        1 / BOXINESS
-    )
+    return ((along / radius) ** BOXINESS + (across / (radius * galaxy.bar_axis_ratio)) ** BOXINESS) ** (1 / BOXINESS)
 
 
 def _arms(galaxy: Galaxy, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -233,9 +231,7 @@ def _neighbours(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
     count = min(rng.poisson(2.5 * area), 25)
     # Number counts grow as 10^(0.3 m) down to magnitude 21.5.
     magnitudes = 21.5 + np.log10(1 - rng.random(count)) / 0.3
-    sources = [
-        (10 ** ((22.5 - max(m, 15.5)) / 2.5), rng.uniform(0, native, 2), rng.random() < 0.5) for m in magnitudes
-    ]
+    sources = [(10 ** ((22.5 - max(m, 15.5)) / 2.5), rng.uniform(0, native, 2), rng.random() < 0.5) for m in magnitudes]
     if galaxy.companion:
         flux = galaxy.companion * 10 ** ((22.5 - galaxy.r_mag) / 2.5)
         angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 1.1) * galaxy.petror90 / NATIVE_SCALE

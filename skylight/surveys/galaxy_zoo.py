@@ -29,6 +29,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from skylight.errors import InputError
+from skylight.evaluation.lengths import LENGTH_UNIT
 from skylight.outputs import save_table
 from skylight.surveys.galaxies import Galaxy, bar_mask, draw_galaxy, render
 from skylight.surveys.volunteers import ANSWERS, bar_visibility, votes
@@ -36,9 +37,6 @@ from skylight.surveys.volunteers import ANSWERS, bar_visibility, votes
 PIXELS = 424
 PIXEL_SCALE = 0.02
 """Of the pictures, in units of PETROR90_R."""
-LENGTH_UNIT = 2.0
-"""``length_scaled`` of 1 is this many PETROR90_R."""
-
 SOLUTIONS = "training_solutions_rev1.csv"
 TRAINING_IMAGES = "images_training_rev1"
 TEST_IMAGES = "images_test_rev1/images"
@@ -203,6 +201,24 @@ def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
+def grey(image: np.ndarray) -> np.ndarray:
+    """The luminance of an 8-bit RGB image (H, W, 3), in [0, 1] (ITU-R BT.601, as TensorFlow rounds its weights)."""
+    return image @ np.array([0.2989, 0.5870, 0.1140]) / 255
+
+
+def read_test_solutions(folder: str | Path) -> pd.DataFrame:
+    """The vote fractions of the simulated test images, which no published file has, for evaluation only."""
+    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", *ANSWERS])
+    return truth.loc[truth["part"] == "test", ["GalaxyID", *ANSWERS]].reset_index(drop=True)
+
+
+def true_lengths(folder: str | Path, asset_ids: pd.Series) -> np.ndarray:
+    """The true lengths of simulated bars in arcsec, for evaluation only."""
+    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"])
+    truth = truth[truth["part"] == "catalogue"].set_index("GalaxyID")["bar_length_arcsec"]
+    return truth.reindex(asset_ids).to_numpy()
+
+
 def unlisted(folder: Path, ids: pd.Series) -> pd.DataFrame:
     """The images of ``folder`` that no row of a table speaks of: ``file`` and ``reason``."""
     known = set(ids.astype(str))
@@ -356,9 +372,7 @@ def _save_catalogue(folder: Path, truth: pd.DataFrame, survey: Survey, rng: np.r
     objid = 587_722_981_000_000_000 + np.sort(rng.choice(10**15, count, replace=False))
     ra, dec = rng.uniform(110, 260, count), np.degrees(np.arcsin(rng.uniform(-0.05, 0.93, count)))
     # Volume-limited out to redshift 0.06, but farther for the galaxies that look smaller.
-    redshift = np.clip(
-        0.045 * (12 / truth["petror90"]) ** 0.5 * np.exp(0.15 * rng.standard_normal(count)), 0.01, 0.06
-    )
+    redshift = np.clip(0.045 * (12 / truth["petror90"]) ** 0.5 * np.exp(0.15 * rng.standard_normal(count)), 0.01, 0.06)
     kpc_per_arcsec = COSMOLOGY.angular_diameter_distance(redshift).value * 1e3 * np.radians(1 / 3600)
 
     people = rng.choice(list(PEOPLE), count, p=np.array(list(PEOPLE.values())) / sum(PEOPLE.values()))
@@ -424,8 +438,7 @@ def _photometry(truth, objid, ra, dec, redshift, kpc_per_arcsec, rng) -> pd.Data
         "MU50_R": r_mag + 2.5 * np.log10(2 * np.pi * petror50**2),
     }
     table |= {
-        f"EXTINCTION_{band}": 0.03 * factor
-        for band, factor in zip("UGRIZ", (5.2, 3.8, 2.8, 2.1, 1.5), strict=True)
+        f"EXTINCTION_{band}": 0.03 * factor for band, factor in zip("UGRIZ", (5.2, 3.8, 2.8, 2.1, 1.5), strict=True)
     }
     for band in "UGRIZ":
         table |= {f"ROWC_{band}": rng.uniform(60, 1430, count), f"COLC_{band}": rng.uniform(60, 1980, count)}

@@ -49,9 +49,7 @@ def opinions(galaxy: Galaxy) -> dict[int, np.ndarray]:
     bar = bar_visibility(galaxy)
     bulge = 1 - g.disc_fraction - g.bar_fraction
 
-    features = _logistic(
-        -2.2 + (1.6 * disc + 3.2 * arms + 2.2 * bar + 3.5 * edge_on) * min(1.0, 0.5 + 0.5 * sharpness)
-    )
+    features = _logistic(-2.2 + (1.6 * disc + 3.2 * arms + 2.2 * bar + 3.5 * edge_on) * min(1.0, 0.5 + 0.5 * sharpness))
     star = 0.82 if g.artifact else 0.02
     if g.artifact:
         features = 0.2
