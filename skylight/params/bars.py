@@ -40,7 +40,7 @@ class Data(Section):
     path: str
     truth: str | None = Field(description="folder of truth.csv and masks/, for the evaluation; null if unknown")
     crop: int = Field(ge=1, le=424, description="central pixels that are kept, of 424")
-    size: int = Field(ge=32, description="pixels that they are reduced to")
+    size: int = Field(ge=71, description="pixels that they are reduced to; Xception takes no fewer")
     validation_split: Fraction
     max_rejected: int = Field(ge=0)
     augmentation: Augmentation

@@ -25,13 +25,14 @@ import joblib
 import numpy as np
 import pandas as pd
 from astropy.cosmology import FlatLambdaCDM
+from astropy.io import fits
 from PIL import Image
 from tqdm import tqdm
 
 from skylight.errors import InputError
 from skylight.evaluation.lengths import LENGTH_UNIT
 from skylight.outputs import save_table
-from skylight.surveys.galaxies import Galaxy, bar_mask, draw_galaxy, render
+from skylight.surveys.galaxies import SKY_NOISE, Galaxy, bar_mask, colour_picture, draw_galaxy, render
 from skylight.surveys.volunteers import ANSWERS, bar_visibility, votes
 
 PIXELS = 424
@@ -190,6 +191,49 @@ def read_image(path: Path) -> Image.Image:
     return image
 
 
+def read_any_image(path: Path) -> Image.Image:
+    """Open a JPEG or PNG picture in colour or grey, or a FITS image of one plane or of g, r and i.
+
+    A FITS image is made a picture as the survey does: its sky, the median, is taken off, and its noise set to that of
+    the survey, before the asinh stretch.
+
+    Raises
+    ------
+    InputError
+        The file is missing or unreadable, not square, or of another shape.
+    """
+    if path.suffix.lower() not in (".fits", ".fit", ".fts"):
+        try:
+            with Image.open(path) as image:
+                picture = image.convert("RGB")
+        except FileNotFoundError:
+            raise InputError(f"{path}: no such image") from None
+        except OSError as error:
+            raise InputError(f"{path}: not a readable image ({error})") from None
+    else:
+        picture = Image.fromarray(colour_picture(_read_fits(path)))
+    if picture.width != picture.height:
+        raise InputError(f"{path}: image must be square, got {picture.width} x {picture.height}")
+    return picture
+
+
+def _read_fits(path: Path) -> np.ndarray:
+    try:
+        values = np.asarray(fits.getdata(path), dtype=float)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such image") from None
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a readable FITS image ({error})") from None
+    if values.ndim == 2:
+        values = np.stack([values] * 3)
+    if values.ndim != 3 or len(values) != 3 or not values.size:
+        raise InputError(f"{path}: FITS image must have one plane, or g, r and i, got shape {values.shape}")
+    values = np.nan_to_num(values, posinf=0, neginf=0)[:, ::-1]  # the first row of a FITS image is the lowest
+    sky = np.median(values, axis=(1, 2), keepdims=True)
+    noise = 1.4826 * np.median(np.abs(values - sky), axis=(1, 2), keepdims=True)
+    return (values - sky) / np.where(noise > 0, noise, 1) * np.array(list(SKY_NOISE.values()))[:, None, None]
+
+
 def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
     """The central part of a picture, ``crop`` of its 424 pixels, at ``size`` pixels: (size, size, 3), uint8.
 
@@ -217,6 +261,12 @@ def true_lengths(folder: str | Path, asset_ids: pd.Series) -> np.ndarray:
     truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"])
     truth = truth[truth["part"] == "catalogue"].set_index("GalaxyID")["bar_length_arcsec"]
     return truth.reindex(asset_ids).to_numpy()
+
+
+def read_mask(folder: str | Path, asset_id: int, crop: int, size: int) -> np.ndarray:
+    """Where the true bar is on an image reduced as by `shrink`, for evaluation only: boolean, (size, size)."""
+    with Image.open(Path(folder) / MASKS / f"{asset_id}.png") as mask:
+        return shrink(mask.convert("L"), crop, size) > 127
 
 
 def unlisted(folder: Path, ids: pd.Series) -> pd.DataFrame:
