@@ -35,7 +35,7 @@ def main() -> None:
     model.compile(
         optimizers.Adam(settings.learning_rate),
         losses.MeanSquaredError(),
-        [metrics.RootMeanSquaredError(name="rmse")],
+        metrics=[metrics.RootMeanSquaredError(name="rmse")],
     )
 
     catalogue = survey.read_catalogue(folder)

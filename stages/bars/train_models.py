@@ -37,7 +37,7 @@ def main() -> None:
     model.compile(
         optimizers.Adam(settings.learning_rate),
         losses.MeanSquaredError(),
-        [metrics.RootMeanSquaredError(name="rmse")],
+        metrics=[metrics.RootMeanSquaredError(name="rmse")],
     )
 
     solutions = survey.read_solutions(folder / survey.SOLUTIONS)
