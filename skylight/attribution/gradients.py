@@ -10,14 +10,19 @@ import tensorflow as tf
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
+    class_scores,
     images_spec,
     over_batches,
+    over_variants,
     per_model,
     resolve_inputs,
     resolve_targets,
+    rewired,
     score_model,
     target_scores,
+    twin,
 )
+from skylight.errors import InputError
 
 
 def saliency(
@@ -49,15 +54,291 @@ def saliency(
     return np.abs(_gradients(model, inputs, targets, batch_size, "saliency"))
 
 
-def _gradients(model, inputs, targets, batch_size, label) -> np.ndarray:
+def gradient_x_input(
+    model: keras.Model, inputs: np.ndarray, targets: Any = None, *, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Gradient of the score times the input (Shrikumar et al. 2016, arXiv:1605.01713).
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32. For a ReLU network without biases each map sums to the score.
+
+    Raises
+    ------
+    InputError
+        If model, inputs or targets do not fit.
+    """
+    inputs = resolve_inputs(model, inputs)
+    return inputs * _gradients(model, inputs, targets, batch_size, "gradient_x_input")
+
+
+def smoothgrad(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    samples: int = 50,
+    noise: float = 0.2,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825): saliency, averaged over noisy copies of the input.
+
+    The absolute gradients are averaged, and the noise has the spread of the image as its unit, as in
+    tf-keras-vis (``Saliency`` with ``smooth_samples`` and ``smooth_noise``).
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    samples : int
+        Noisy copies of each image.
+    noise : float
+        Standard deviation of the normal noise, in units of the image's maximum minus its minimum over all
+        pixels and channels. Without noise the map is `saliency`.
+    seed : int
+        Seed of the noise. Each copy of each image (by its place in ``inputs``) has its own, whatever the batches.
+    batch_size : int
+        Copies through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32, at least 0.
+
+    Raises
+    ------
+    InputError
+        If samples is below 1 or noise negative, or model, inputs or targets do not fit.
+    """
+    return _mean_over_noise(tf.abs, model, inputs, targets, samples, noise, seed, batch_size)
+
+
+def vargrad(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    samples: int = 50,
+    noise: float = 0.2,
+    seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """VarGrad (Adebayo et al. 2018, arXiv:1810.03307): variance of the gradient over noisy copies of the input.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    samples : int
+        Noisy copies of each image, at least 2.
+    noise : float
+        Standard deviation of the normal noise, in units of the image's maximum minus its minimum.
+    seed : int
+        Seed of the noise; the copies are those of `smoothgrad`.
+    batch_size : int
+        Copies through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32, at least 0: the mean square deviation (divided by ``samples``) of the gradients.
+
+    Raises
+    ------
+    InputError
+        If samples is below 2 or noise negative, or model, inputs or targets do not fit.
+    """
+    if samples < 2:
+        raise InputError(f"samples: must be at least 2, got {samples}")
+    moments = _mean_over_noise(_moments, model, inputs, targets, samples, noise, seed, batch_size)
+    return np.maximum(moments[..., 1] - moments[..., 0] ** 2, 0).astype(np.float32)
+
+
+def integrated_gradients(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    baseline: float | np.ndarray = 0.0,
+    steps: int = 50,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1).
+
+    Input minus baseline, times the mean gradient on the straight line between them, by the midpoint rule.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    baseline : float or array
+        Where the line starts: a constant image, one image (H, W, C), or one for each input (N, H, W, C).
+    steps : int
+        Points on the line. `completeness_gap` tells whether they were enough.
+    batch_size : int
+        Points through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32; each map sums to the score of the input minus that of the baseline, but for the gap.
+
+    Raises
+    ------
+    InputError
+        If steps is below 1, or model, inputs, targets or baseline do not fit.
+    """
+    if steps < 1:
+        raise InputError(f"steps: must be at least 1, got {steps}")
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
-    return over_batches(per_model(model, _gradient), inputs, targets, batch_size=batch_size, label=label)
+    start = _baseline(inputs, baseline)
+    run = per_model(model, _path_gradients, steps)
+    total = np.zeros_like(inputs)
+    for rows, _, sums in over_variants(
+        run, inputs, start, targets, variants=steps, batch_size=batch_size, label="integrated_gradients"
+    ):
+        total[rows] += sums
+    return (inputs - start) * total / np.float32(steps)
 
 
-def _gradient(model: keras.Model) -> Callable:
+def completeness_gap(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any,
+    maps: np.ndarray,
+    *,
+    baseline: float | np.ndarray = 0.0,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """How much of the score a map leaves unexplained: score of the input, minus the baseline's, minus the sum.
+
+    Parameters
+    ----------
+    model, inputs, targets, baseline, batch_size
+        As they were given to `integrated_gradients`.
+    maps : array
+        (N, H, W, C) that came back.
+
+    Returns
+    -------
+    array
+        (N,) float32, in units of the score. With many more steps it goes to 0.
+
+    Raises
+    ------
+    InputError
+        If model, inputs, targets or baseline do not fit.
+    """
+    inputs = resolve_inputs(model, inputs)
+    targets = resolve_targets(model, inputs, targets, batch_size)
+    scores = [
+        over_batches(per_model(model, class_scores), images, batch_size=batch_size)
+        for images in (inputs, _baseline(inputs, baseline))
+    ]
+    change = np.take_along_axis(scores[0] - scores[1], targets[:, None], axis=1)[:, 0]
+    return change - maps.sum(axis=tuple(range(1, maps.ndim)))
+
+
+def guided_backpropagation(
+    model: keras.Model, inputs: np.ndarray, targets: Any = None, *, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Guided backpropagation (Springenberg et al. 2015, arXiv:1412.6806).
+
+    The gradient of the score, where the backward pass through every ReLU also drops what is negative. Known to
+    look like an edge detector, whatever the weights (Adebayo et al. 2018, arXiv:1810.03292).
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32.
+
+    Raises
+    ------
+    InputError
+        If the model has no ReLU, or model, inputs or targets do not fit.
+    """
+    return _gradients(model, inputs, targets, batch_size, "guided_backpropagation", _guided)
+
+
+def deconvnet(
+    model: keras.Model, inputs: np.ndarray, targets: Any = None, *, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Deconvolutional network (Zeiler & Fergus 2014, arXiv:1311.2901).
+
+    The gradient of the score, where the backward pass through a ReLU is a ReLU: it drops what is negative,
+    whatever went forward.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, C) float32.
+
+    Raises
+    ------
+    InputError
+        If the model has no ReLU, or model, inputs or targets do not fit.
+    """
+    return _gradients(model, inputs, targets, batch_size, "deconvnet", _deconvolving)
+
+
+def _gradients(model, inputs, targets, batch_size, label, network: Callable = score_model) -> np.ndarray:
+    inputs = resolve_inputs(model, inputs)
+    targets = resolve_targets(model, inputs, targets, batch_size)
+    run = per_model(model, _gradient, network)
+    return over_batches(run, inputs, targets, batch_size=batch_size, label=label)
+
+
+def _gradient(model: keras.Model, network: Callable) -> Callable:
     """Compile images (B, H, W, C), targets (B,) -> gradients (B, H, W, C)."""
-    scores = score_model(model)
+    scores = network(model)
 
     @tf.function(input_signature=[images_spec(model), TARGETS])
     def run(images, targets):
@@ -72,3 +353,115 @@ def score_gradient(scores: keras.Model, images: tf.Tensor, targets: tf.Tensor) -
         tape.watch(images)
         score = target_scores(scores(images, training=False), targets)
     return tape.gradient(score, images, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def _mean_over_noise(statistic: Callable, model, inputs, targets, samples, noise, seed, batch_size) -> np.ndarray:
+    """Mean of ``statistic(gradients)`` over the noisy copies of each image."""
+    if samples < 1:
+        raise InputError(f"samples: must be at least 1, got {samples}")
+    if not noise >= 0:
+        raise InputError(f"noise: must be at least 0, got {noise}")
+    inputs = resolve_inputs(model, inputs)
+    targets = resolve_targets(model, inputs, targets, batch_size)
+    axes = tuple(range(1, inputs.ndim))
+    spread = np.float32(noise) * np.ptp(inputs, axis=axes, keepdims=True)
+    firsts = np.arange(len(inputs), dtype=np.int64) * samples
+    compiled = per_model(model, _noisy_gradients, statistic)
+    like = statistic(tf.zeros([0, *inputs.shape[1:]])).numpy()
+    means = np.zeros((len(inputs), *like.shape[1:]), like.dtype)
+    for rows, _, sums in over_variants(
+        lambda *some: compiled(np.int64(seed), *some),
+        *(inputs, spread, firsts, targets),
+        variants=samples,
+        batch_size=batch_size,
+        label="noisy gradients",
+    ):
+        means[rows] += sums / samples
+    return means
+
+
+def _noisy_gradients(model: keras.Model, statistic: Callable) -> Callable:
+    """Compile seed, images, spread (k, 1, 1, 1), first copies (k,), targets, rows, samples -> sums by image."""
+    scores = score_model(model)
+    images = images_spec(model)
+    spreads = tf.TensorSpec([None] + [1] * (images.shape.rank - 1))
+    seed, firsts = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
+
+    @tf.function(input_signature=[seed, images, spreads, firsts, TARGETS, TARGETS, TARGETS])
+    def run(seed, images, spread, firsts, targets, rows, samples):
+        noise = tf.map_fn(
+            lambda copy: tf.random.stateless_normal(tf.shape(images)[1:], tf.stack([seed, copy])),
+            tf.gather(firsts, rows) + tf.cast(samples, tf.int64),
+            fn_output_signature=tf.float32,
+        )
+        copies = tf.gather(images, rows) + tf.gather(spread, rows) * tf.ensure_shape(noise, images.shape)
+        return tf.math.segment_sum(statistic(score_gradient(scores, copies, tf.gather(targets, rows))), rows)
+
+    return run
+
+
+def _moments(gradients: tf.Tensor) -> tf.Tensor:
+    """First and second power, in float64: the variance is a small difference of large numbers."""
+    gradients = tf.cast(gradients, tf.float64)
+    return tf.stack([gradients, gradients**2], axis=-1)
+
+
+def _baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.ndarray:
+    try:
+        return np.broadcast_to(np.asarray(baseline, np.float32), inputs.shape)
+    except ValueError:
+        raise InputError(
+            f"baseline: must be a number, an image like the inputs or one for each, got {np.shape(baseline)}"
+        ) from None
+
+
+def _path_gradients(model: keras.Model, steps: int) -> Callable:
+    """Compile images, starts (k, ...), targets (k,), rows, points -> sums of the gradients by image."""
+    scores = score_model(model)
+
+    @tf.function(input_signature=[images_spec(model), images_spec(model), TARGETS, TARGETS, TARGETS])
+    def run(images, starts, targets, rows, points):
+        along = (tf.cast(points, tf.float32) + 0.5) / steps
+        along = tf.reshape(along, [-1] + [1] * (images.shape.rank - 1))
+        images, starts, targets = (tf.gather(some, rows) for some in (images, starts, targets))
+        gradients = score_gradient(scores, starts + along * (images - starts), targets)
+        return tf.math.segment_sum(gradients, rows)
+
+    return run
+
+
+def _guided(model: keras.Model) -> keras.Model:
+    return _with_backward_relu(model, lambda slope, gradient: slope * tf.nn.relu(gradient))
+
+
+def _deconvolving(model: keras.Model) -> keras.Model:
+    return _with_backward_relu(model, lambda slope, gradient: tf.nn.relu(gradient))
+
+
+def _with_backward_relu(model: keras.Model, backward: Callable) -> keras.Model:
+    """Copy the score model; through its ReLUs a gradient becomes ``backward(slope, gradient)``."""
+    swapped = []
+
+    def relu(function: Callable) -> Callable:
+        @tf.custom_gradient
+        def activation(z):
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                value = function(z)
+            return value, lambda gradient: backward(tape.gradient(value, z), gradient)
+
+        swapped.append(activation)
+        return activation
+
+    def swap(layer: keras.Layer) -> keras.Layer:
+        copy = twin(layer)
+        if isinstance(layer, keras.layers.ReLU):
+            return keras.layers.Activation(relu(copy), name=layer.name)
+        if getattr(layer, "activation", None) in (keras.activations.relu, keras.activations.relu6):
+            copy.activation = relu(layer.activation)
+        return copy
+
+    network = rewired(model, swap)
+    if not swapped:
+        raise InputError(f"model {model.name}: has no ReLU for its backward pass to be changed")
+    return network

@@ -172,7 +172,7 @@ def resolve_targets(
     if targets is None:
         if outputs == 1:
             return np.zeros(len(inputs), np.int32)
-        scores = over_batches(per_model(model, _scores), inputs, batch_size=batch_size)
+        scores = over_batches(per_model(model, class_scores), inputs, batch_size=batch_size)
         return scores.argmax(axis=1).astype(np.int32)
     targets = np.asarray(targets)
     if targets.dtype.kind not in "iu":
@@ -187,7 +187,7 @@ def resolve_targets(
     return targets.astype(np.int32)
 
 
-def _scores(model: keras.Model) -> Callable:
+def class_scores(model: keras.Model) -> Callable:
     """Compile images (B, ...) -> scores (B, K)."""
     scores = score_model(model)
 
