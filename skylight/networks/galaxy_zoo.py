@@ -1,5 +1,7 @@
 """The three networks that answer the volunteers' questions (Bhambra, Joachimi & Lahav 2022, section 3.1)."""
 
+from pathlib import Path
+
 import keras
 from keras import layers
 
@@ -51,3 +53,14 @@ def galaxy_zoo(
         x = layers.Dense(8 * outputs, activation="swish", name="dense_2")(x)
     answers = layers.Dense(outputs, activation="sigmoid", name="answers")(x)
     return keras.Model(base.input, answers, name=name)
+
+
+def load_galaxy_zoo(path: Path, name: str, size: int, width: float) -> keras.Model:
+    """A trained network for images of ``size`` x ``size``; `InputError` if the file does not hold its weights."""
+    model = galaxy_zoo(name, (size, size, 3), width=width)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not the weights of {name} of width {width} ({reason})") from None
+    return model

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from skylight.errors import InputError
 from skylight.params.section import Section
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -60,25 +61,37 @@ class EarlyStopping(Section):
     patience: int = Field(ge=0)
 
 
-class Train(Section):
-    """The training of the networks and of the control."""
+class Network(Section):
+    """The build of one network, and how long and how fast it learns."""
 
-    width: float = Field(gt=0)
-    momentum: float = Field(gt=0, lt=1)
+    width: float = Field(gt=0, description="factor on the filters of every convolution")
+    momentum: float = Field(gt=0, lt=1, description="of every batch normalisation")
     weights: Literal["imagenet"] | None
     epochs: int = Field(ge=1)
-    control_epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    reduce_lr: ReduceLr
-    early_stopping: EarlyStopping
-    seed: Seed
 
     @model_validator(mode="after")
     def _imagenet_is_of_full_width(self):
         if self.weights is not None and self.width != 1:
             raise ValueError(f"weights imagenet need width 1, got {self.width}")
         return self
+
+
+class Networks(Section):
+    """The three networks; their answers, maps and lengths are also averaged."""
+
+    vgg16: Network
+    resnet50v2: Network
+    xception: Network
+
+
+class Train(Section):
+    """What all trainings share."""
+
+    batch_size: int = Field(ge=1)
+    reduce_lr: ReduceLr
+    early_stopping: EarlyStopping
+    seed: Seed
 
 
 class Smoothgrad(Section):
@@ -126,8 +139,20 @@ class Xai(Section):
 class Bars(Section):
     """The chapter ``bars``."""
 
-    models: list[Literal["vgg16", "resnet50v2", "xception"]] = Field(min_length=1)
     data: Data
     simulate: Simulate
+    networks: Networks
+    control: Network = Field(description="the Xception that regresses lengths")
     train: Train
     xai: Xai
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the networks, in the order of the tables and figures."""
+        return list(type(self.networks).model_fields)
+
+    def network(self, name: str) -> Network:
+        """The settings of one network; `InputError` lists the known ones if there is none of that name."""
+        if name not in self.models:
+            raise InputError(f"no network is called {name!r} (known: {', '.join(self.models)})")
+        return getattr(self.networks, name)

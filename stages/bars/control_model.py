@@ -21,7 +21,7 @@ OUT = Path("out/bars/control")
 @script
 def main() -> None:
     bars = params.load().bars
-    folder, settings = Path(bars.data.path), bars.train
+    folder, network, settings = Path(bars.data.path), bars.control, bars.train
 
     from keras import callbacks, losses, metrics, optimizers
 
@@ -31,9 +31,9 @@ def main() -> None:
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
-    model = galaxy_zoo("xception", shape, 1, settings.width, settings.momentum, settings.weights)
+    model = galaxy_zoo("xception", shape, 1, network.width, network.momentum, network.weights)
     model.compile(
-        optimizers.Adam(settings.learning_rate),
+        optimizers.Adam(network.learning_rate),
         losses.MeanSquaredError(),
         metrics=[metrics.RootMeanSquaredError(name="rmse")],
     )
@@ -61,9 +61,11 @@ def main() -> None:
             model,
             batches,
             steps=-(-int(first) // settings.batch_size),
-            epochs=settings.control_epochs,
+            epochs=network.epochs,
             name="bars-control",
-            depends_on=training.digest(images, lengths, settings.model_dump(), bars.data.model_dump()),
+            depends_on=training.digest(
+                images, lengths, network.model_dump(), settings.model_dump(), bars.data.model_dump()
+            ),
             curves=OUT / "training",
             validation=plain_batches(images[first:last], lengths[first:last], 256),
             callbacks=[

@@ -31,11 +31,10 @@ def main() -> None:
 
     from skylight import training
     from skylight.attribution import METHODS
-    from skylight.networks.galaxy_zoo import galaxy_zoo
+    from skylight.networks.galaxy_zoo import load_galaxy_zoo
 
     training.deterministic(settings.seed)
-    model = galaxy_zoo(name, (bars.data.size,) * 2 + (3,), len(ANSWERS), bars.train.width, bars.train.momentum)
-    model.load_weights(OUT / name / "model.weights.h5")
+    model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
 
     assets = survey.read_catalogue(folder)["asset_id"]
     with tempfile.TemporaryDirectory() as scratch, writing(OUT / name / "heatmaps") as maps_folder:

@@ -58,17 +58,13 @@ def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean over the networks of the bar's vote fraction, (N,), and of the normalised heatmaps, (N, H, W)."""
     from skylight import training
     from skylight.attribution import METHODS
-    from skylight.networks.galaxy_zoo import galaxy_zoo
+    from skylight.networks.galaxy_zoo import load_galaxy_zoo
 
     settings = bars.xai.smoothgrad
     training.deterministic(settings.seed)
     fractions, heatmaps = [], []
     for name in bars.models:
-        weights = OUT / name / "model.weights.h5"
-        if not weights.exists():
-            raise InputError(f"{weights}: no such file; train first (dvc repro)")
-        model = galaxy_zoo(name, images.shape[1:], len(ANSWERS), bars.train.width, bars.train.momentum)
-        model.load_weights(weights)
+        model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
         fractions.append(model.predict(images, verbose=0)[:, ANSWERS.index(BAR)])
         maps = METHODS["smoothgrad"](
             model,

@@ -35,11 +35,10 @@ def main() -> None:
 def predict(bars: Bars, name: str) -> None:
     from skylight import training
     from skylight.augmentation import plain_batches
-    from skylight.networks.galaxy_zoo import galaxy_zoo
+    from skylight.networks.galaxy_zoo import load_galaxy_zoo
 
-    training.deterministic(bars.train.seed)
-    model = galaxy_zoo(name, (bars.data.size,) * 2 + (3,), len(ANSWERS), bars.train.width, bars.train.momentum)
-    model.load_weights(OUT / name / "model.weights.h5")
+    training.deterministic(bars.data.seed)
+    model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
     folder = Path(bars.data.path)
     ids = survey.read_solutions(folder / survey.SOLUTIONS)["GalaxyID"]
     paths = {

@@ -23,7 +23,8 @@ OUT = Path("out/bars")
 def main() -> None:
     (name,) = sys.argv[1:]
     bars = params.load().bars
-    folder, settings = Path(bars.data.path), bars.train
+    network, settings = bars.network(name), bars.train
+    folder = Path(bars.data.path)
 
     from keras import callbacks, losses, metrics, optimizers
 
@@ -33,9 +34,9 @@ def main() -> None:
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
-    model = galaxy_zoo(name, shape, len(ANSWERS), settings.width, settings.momentum, settings.weights)
+    model = galaxy_zoo(name, shape, len(ANSWERS), network.width, network.momentum, network.weights)
     model.compile(
-        optimizers.Adam(settings.learning_rate),
+        optimizers.Adam(network.learning_rate),
         losses.MeanSquaredError(),
         metrics=[metrics.RootMeanSquaredError(name="rmse")],
     )
@@ -66,9 +67,11 @@ def main() -> None:
             model,
             batches,
             steps=-(-count // settings.batch_size),
-            epochs=settings.epochs,
+            epochs=network.epochs,
             name=f"bars-{name}",
-            depends_on=training.digest(images, answers, settings.model_dump(), bars.data.model_dump()),
+            depends_on=training.digest(
+                images, answers, network.model_dump(), settings.model_dump(), bars.data.model_dump()
+            ),
             curves=OUT / name / "training",
             validation=plain_batches(images[count:], answers[count:], 256),
             callbacks=[

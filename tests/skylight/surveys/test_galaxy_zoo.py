@@ -11,10 +11,11 @@ from PIL import Image
 from skylight.errors import InputError
 from skylight.evaluation.lengths import LENGTH_UNIT, catalogue_arcsec, ceiling, correlation, to_kpc
 from skylight.surveys import galaxy_zoo as survey
+from skylight.surveys import galaxy_zoo_simulation as simulation
 from skylight.surveys.galaxies import Galaxy, bar_mask, render
 from skylight.surveys.volunteers import ANSWERS
 
-SMALL = survey.Survey(
+SMALL = simulation.Survey(
     training=12,
     test=5,
     catalogue=9,
@@ -29,7 +30,7 @@ SMALL = survey.Survey(
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("galaxy_zoo")
-    survey.simulate(folder, SMALL)
+    simulation.simulate(folder, SMALL)
     return folder
 
 
@@ -64,7 +65,7 @@ def test_the_layout_is_the_published_one(simulated):
 
 def test_a_picture_does_not_depend_on_who_renders_it(simulated, tmp_path):
     truth = pd.read_csv(simulated / "truth.csv").iloc[0]
-    galaxies = survey._draw_galaxies(np.random.default_rng(SMALL.seed), SMALL)
+    galaxies = simulation._draw_galaxies(np.random.default_rng(SMALL.seed), SMALL)
     render(galaxies[0], 424, 0.02, np.random.default_rng([SMALL.seed, 0])).save(tmp_path / "again.jpg", quality=92)
     first = simulated / "images_training_rev1" / f"{truth['GalaxyID']}.jpg"
     assert first.read_bytes() == (tmp_path / "again.jpg").read_bytes()
@@ -74,10 +75,10 @@ def test_lengths_of_the_catalogue_follow_the_truth_and_the_pictures(tmp_path):
     """The catalogue alone, large: people's scatter, the units, and the ceiling of the published catalogue."""
     many = dataclasses.replace(SMALL, catalogue=400)
     rng = np.random.default_rng(0)
-    galaxies = survey._draw_galaxies(rng, many)[-400:]
+    galaxies = simulation._draw_galaxies(rng, many)[-400:]
     truth = pd.DataFrame([dataclasses.asdict(g) for g in galaxies]).assign(GalaxyID=range(400))
     truth["bar_length_arcsec"] = [g.bar_length for g in galaxies]
-    survey._save_catalogue(tmp_path, truth, many, rng)
+    simulation._save_catalogue(tmp_path, truth, many, rng)
     catalogue = survey.read_catalogue(tmp_path)
     true = truth["bar_length_arcsec"].to_numpy()
     people = catalogue_arcsec(catalogue)
@@ -91,7 +92,7 @@ def test_lengths_of_the_catalogue_follow_the_truth_and_the_pictures(tmp_path):
 
 
 def test_a_bar_on_its_mask_is_as_long_as_the_truth_says():
-    galaxy = next(g for g in survey._draw_galaxies(np.random.default_rng(5), SMALL) if g.bar_length > g.petror90)
+    galaxy = next(g for g in simulation._draw_galaxies(np.random.default_rng(5), SMALL) if g.bar_length > g.petror90)
     rows, columns = bar_mask(galaxy, 424, 0.02).nonzero()
     points = np.stack([rows, columns], axis=1)
     longest = np.sqrt(((points[:, None] - points[None, :]) ** 2).sum(axis=-1).max())

@@ -76,7 +76,9 @@ def chapter(tmp_path_factory):
 def tiny(bars):
     bars["data"].update(size=71)
     bars["simulate"].update(training=20, test=6, catalogue=15)
-    bars["train"].update(width=0.03, epochs=1, control_epochs=1, batch_size=8)
+    for network in [*bars["networks"].values(), bars["control"]]:
+        network.update(width=0.03, epochs=1)
+    bars["train"].update(batch_size=8)
     bars["xai"]["smoothgrad"].update(smooth_samples=2)
     bars["xai"]["barlength_mask"].update(corr_threshold=[0.8, 0.9], len_threshold=[10, 30])
     bars["xai"].update(bootstrap=20)
@@ -187,7 +189,7 @@ def test_what_users_may_get_wrong_is_one_line(copy):
     assert "bars.xai.validation_split: 0.01 of 15 galaxies leaves the first part empty" in fails(
         measure_barlengths, "val"
     )
-    change_params(lambda bars: bars["train"].update(weights="imagenet"))
+    change_params(lambda bars: bars["networks"]["vgg16"].update(weights="imagenet"))
     assert "weights imagenet need width 1" in fails(train_models, "vgg16")
 
 
