@@ -66,15 +66,18 @@ def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for name in bars.models:
         model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
         fractions.append(model.predict(images, verbose=0)[:, ANSWERS.index(BAR)])
-        maps = METHODS["smoothgrad"](
-            model,
-            images,
-            ANSWERS.index(BAR),
-            samples=settings.smooth_samples,
-            noise=settings.smooth_noise,
-            seed=settings.seed,
-        )
-        heatmaps.append(min_max(maps.max(axis=-1)))
+        maps = [
+            METHODS["smoothgrad"](
+                model,
+                image[None],  # one by one: the noise, and so the length, does not depend on the other images
+                ANSWERS.index(BAR),
+                samples=settings.smooth_samples,
+                noise=settings.smooth_noise,
+                seed=settings.seed,
+            )[0]
+            for image in images
+        ]
+        heatmaps.append(min_max(np.max(maps, axis=-1)))
     return np.mean(fractions, axis=0), np.mean(heatmaps, axis=0)
 
 
