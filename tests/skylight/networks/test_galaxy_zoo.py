@@ -1,6 +1,7 @@
 """The three networks have the published heads and no ReLU; others have no name."""
 
 import keras
+import numpy as np
 import pytest
 
 from skylight.errors import InputError
@@ -28,6 +29,17 @@ def test_every_activation_is_swish_but_the_last(name):
     assert "relu" not in activations and "silu" in activations  # swish, as Keras now calls it
     assert activations[-1] == "sigmoid"
     assert not any(isinstance(layer, keras.layers.ReLU) for layer in model.layers)
+
+
+def test_the_signal_neither_dies_nor_explodes_in_an_untrained_vgg16():
+    images = np.random.default_rng(0).random((8, 72, 72, 3), dtype=np.float32) ** 4  # dark, as skies are
+    keras.utils.set_random_seed(0)
+    model = galaxy_zoo("vgg16", (72, 72, 3), width=0.125)
+    first, last = (
+        np.asarray(keras.Model(model.input, model.get_layer(name).output)(images)).std(axis=0).mean()
+        for name in ("block1_conv1", "dense_2")
+    )
+    assert 0.01 < last / first < 100
 
 
 def test_an_unknown_name_lists_the_known_ones():
