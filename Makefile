@@ -26,3 +26,8 @@ requirements: .venv/dev
 .venv/dev: requirements-dev.txt .venv/user
 	$(BIN)/python -m pip install -q -r requirements-dev.txt
 	touch $@
+
+bench: .venv/dev
+	$(BIN)/python -m bench.dmdt
+	$(BIN)/python -m bench.reading
+	$(BIN)/python -m bench.barlength

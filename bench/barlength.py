@@ -5,18 +5,17 @@ must agree exactly. The scan builds a mask and a correlation for each of 5,000 t
 distance loop is vectorised here, which only flatters it. The ideal is one sort of the pixels above 0.5.
 """
 
-import statistics
-import time
 import warnings
 
 import numpy as np
 
+from bench.timing import medians, report
 from skylight.barlength import THRESHOLDS, bar_lengths
 
 SIZE = 224
 CORRELATIONS = [0.75, 0.8, 0.85, 0.9, 0.95]
 COUNTS = [10, 20, 30, 40, 50]
-REPEATS = 5
+MAPS = 3
 
 
 def scan(heatmap: np.ndarray, corr_threshold: float, len_threshold: int) -> float:
@@ -40,30 +39,31 @@ def example(rng: np.random.Generator) -> np.ndarray:
     return (heatmap - heatmap.min()) / np.ptp(heatmap)
 
 
-def timed(function, *arguments) -> tuple[float, object]:
-    start = time.perf_counter()
-    result = function(*arguments)
-    return time.perf_counter() - start, result
-
-
 def main() -> None:
     warnings.filterwarnings("ignore")
     rng = np.random.default_rng(0)
-    scans, ours, sorts = [], [], []
-    for _ in range(REPEATS):
-        heatmap = example(rng)
-        seconds, expected = timed(lambda h=heatmap: [[scan(h, c, n) for n in COUNTS] for c in CORRELATIONS])
-        scans.append(seconds)
-        runs = [timed(bar_lengths, heatmap, CORRELATIONS, COUNTS) for _ in range(REPEATS)]
-        ours.append(statistics.median(seconds for seconds, _ in runs))
-        sorts.append(statistics.median(timed(lambda h=heatmap: np.sort(h[h > 0.5]))[0] for _ in range(REPEATS)))
-        assert np.array_equal(runs[0][1], expected), "the lengths differ"
-    settings = len(CORRELATIONS) * len(COUNTS)
-    print(f"{settings} settings, maps of {SIZE} x {SIZE}, median of {REPEATS} maps, same lengths exactly")
-    for name, times in (("published scan", scans), ("skylight", ours), ("one sort (ideal)", sorts)):
-        print(f"  {name:16s} {1e3 * statistics.median(times):10.3f} ms a map")
-    ratios = sorted(slow / fast for slow, fast in zip(scans, ours, strict=True))
-    print(f"  ratio scan / skylight: median {statistics.median(ratios):.0f}, {ratios[0]:.0f} to {ratios[-1]:.0f}")
+    maps = [example(rng) for _ in range(MAPS)]
+    found = {}
+
+    def keep(name: str, measured: list) -> None:
+        found[name] = np.array(measured)
+
+    seconds = medians(
+        {
+            "published scan, all settings": lambda: keep(
+                "scan", [[[scan(m, c, n) for n in COUNTS] for c in CORRELATIONS] for m in maps]
+            ),
+            "skylight.barlength, all settings": lambda: keep(
+                "ours", [bar_lengths(m, CORRELATIONS, COUNTS) for m in maps]
+            ),
+            "one sort of the pixels above 0.5 (ideal)": lambda: [np.sort(m[m > 0.5]) for m in maps],
+        }
+    )
+    assert np.array_equal(found["scan"], found["ours"]), "the lengths differ"
+    title = (
+        f"Bar lengths, {len(CORRELATIONS) * len(COUNTS)} settings of {MAPS} maps of {SIZE} x {SIZE}, the same lengths"
+    )
+    report(title, seconds, "skylight.barlength, all settings")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
 """One style for all figures: sizes, colours that colour-blind readers can tell apart, the same bytes on every run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-
-from skylight.outputs import writing
 
 # Okabe & Ito 2008; black and yellow left out (black is for axes, yellow hard to see on white).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
@@ -40,11 +37,12 @@ mpl.rcParams.update(
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write ``figure`` as PNG without the date and version that would change its bytes, and close it."""
-    import matplotlib.pyplot as plt
+    """Write ``figure`` as PNG without the version that would change its bytes, and close it.
 
-    with writing(path) as aside:
-        figure.savefig(aside, metadata={"Software": None})
+    A stage writes its figures to a folder of `skylight.outputs.writing`, which is complete or not there at all.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
 
 
@@ -54,41 +52,6 @@ def diverging_norm(values: np.ndarray, percentile: float = 99.5) -> colors.Norma
     limit = np.percentile(finite, percentile) if finite.size else 0
     limit = limit or (finite.max() if finite.size else 0) or 1
     return colors.Normalize(-limit, limit)
-
-
-def counts_norm(values: np.ndarray) -> colors.Normalize:
-    """A square-root scale from 0: the cells of a dmdt image span three decades and many are empty."""
-    return colors.PowerNorm(0.5, vmin=0, vmax=values.max() or 1)
-
-
-def show_dmdt(
-    axes: Axes,
-    image: np.ndarray,
-    dm_edges: Sequence[float],
-    dt_edges: Sequence[float],
-    *,
-    norm: colors.Normalize,
-    cmap: str = SEQUENTIAL,
-    every: int = 1,
-    labels: bool = True,
-) -> AxesImage:
-    """Draw a (dm, dt) image with cells of equal size and the edges of every ``every``-th cell at its ticks.
-
-    ``image`` is (rows, columns), rows by ascending dm. ``labels`` writes the axes' names.
-    """
-    shown = axes.imshow(image, norm=norm, cmap=cmap, aspect="auto")
-    for axis, edges in ((axes.xaxis, dt_edges), (axes.yaxis, dm_edges)):
-        ticks = np.arange(0, len(edges), every)
-        axis.set_ticks(ticks - 0.5, [_edge(edges[i]) for i in ticks], fontsize=6 if every == 1 else 7)
-    axes.tick_params(axis="x", rotation=90)
-    if labels:
-        axes.set_xlabel("dt (days)")
-        axes.set_ylabel("dm (mag)")
-    return shown
-
-
-def _edge(value: float) -> str:
-    return f"{value:.2g}" if abs(value) < 0.1 else f"{value:g}"
 
 
 def show_light_curve(axes: Axes, time: np.ndarray, mag: np.ndarray, magerr: np.ndarray, **style) -> None:

@@ -88,7 +88,7 @@ def transform(
     rejected, ids, labels, counts = list(survey.rejected), [], [], Counter()
     index = {name: i for i, name in enumerate(classes)}
     folder.mkdir(parents=True)
-    progress = tqdm(total=len(survey.labels), unit=" objects", desc="dmdt")
+    progress = tqdm(total=len(survey.labels), unit=" objects", desc="dmdt", disable=None)
     with (
         NpyAppendArray(str(folder / "X_2d.npy")) as images,
         NpyAppendArray(str(folder / "X_features.npy")) as table,

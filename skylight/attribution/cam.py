@@ -11,7 +11,9 @@ from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
     images_spec,
+    output_model,
     over_batches,
+    over_variants,
     per_model,
     resolve_inputs,
     resolve_targets,
@@ -60,9 +62,154 @@ def gradcam(
     return _cam(_gradcam, model, inputs, targets, layer, batch_size)
 
 
+def gradcam_plus_plus(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    layer: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Grad-CAM++ (Chattopadhyay et al. 2018, arXiv:1710.11063).
+
+    As `gradcam`, but positive gradients g are weighted by alpha = g^2 / (2 g^2 + sum_ij(A) g^3) (eq. 19), scaled
+    to a sum of 1 a channel as in the authors' code. The factor exp(S) that the paper's choice of the score gives
+    the whole map is left out: it changes no comparison within a map, and overflows for large scores.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    layer : str or None
+        Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w) resized bilinearly to the inputs.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist or has no spatial output, or model, inputs or targets do not fit.
+    """
+    return _cam(_gradcam_plus_plus, model, inputs, targets, layer, batch_size)
+
+
+def layercam(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    layer: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """LayerCAM (Jiang et al. 2021, IEEE TIP 30, 5875): every activation weighted by its own positive gradient.
+
+    ReLU(sum_k ReLU(dS / dA_ijk) A_ijk), eq. 6 and 7. Useful for early layers too, where `gradcam` is not.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    layer : str or None
+        Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w) resized bilinearly to the inputs.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist or has no spatial output, or model, inputs or targets do not fit.
+    """
+    return _cam(_layercam, model, inputs, targets, layer, batch_size)
+
+
+def scorecam(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    layer: str | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Score-CAM (Wang et al. 2020, arXiv:1910.01279): needs no gradient, but a pass a channel.
+
+    Each channel of the activations, resized to the input and scaled to 0 ... 1, masks the input; its weight is the
+    model's output for the masked input (a probability, for a classifier). As in the authors' code, the weights
+    are not compared with those of an empty input.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    layer : str or None
+        Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
+    batch_size : int
+        Images through the network at once; there are as many an image as the layer has channels, k.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w) resized bilinearly to the inputs.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist or has no spatial output, or model, inputs or targets do not fit.
+    """
+    layer = spatial_layer(model, layer)
+    inputs = resolve_inputs(model, inputs)
+    targets = resolve_targets(model, inputs, targets, batch_size)
+    activations = over_batches(per_model(model, _activations, layer), inputs, batch_size=batch_size)
+    channels = activations.shape[1]
+    weights = np.empty(len(inputs) * channels, np.float32)
+    for _, pairs, answers in over_variants(
+        per_model(model, _masked_answers),
+        *(inputs, activations, targets),
+        variants=channels,
+        batch_size=batch_size,
+        label="scorecam",
+    ):
+        weights[pairs] = answers
+    maps = np.einsum("nkhw,nk->nhw", activations, weights.reshape(-1, channels))
+    return tf.image.resize(np.maximum(maps, 0)[..., None], inputs.shape[1:3]).numpy()
+
+
 def _gradcam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
     weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
     return tf.nn.relu(tf.reduce_sum(weights * activations, axis=3, keepdims=True))
+
+
+def _gradcam_plus_plus(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    total = tf.reduce_sum(activations, axis=(1, 2), keepdims=True)
+    alphas = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + total * gradients**3)
+    alphas = tf.math.divide_no_nan(alphas, tf.reduce_sum(alphas, axis=(1, 2), keepdims=True))
+    weights = tf.reduce_sum(alphas * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=3, keepdims=True))
+
+
+def _layercam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    return tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * activations, axis=3, keepdims=True))
 
 
 def _cam(combine: Callable, model, inputs, targets, layer, batch_size) -> np.ndarray:
@@ -85,6 +232,33 @@ def _compiled(model: keras.Model, combine: Callable, layer: str) -> Callable:
             score = target_scores(scores, targets)
         gradients = tape.gradient(score, activations, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return tf.image.resize(combine(activations, gradients), tf.shape(images)[1:3])
+
+    return run
+
+
+def _activations(model: keras.Model, layer: str) -> Callable:
+    """Compile images (B, H, W, C) -> activations (B, k, h, w)."""
+    network = _activations_and_scores(model, layer)
+
+    @tf.function(input_signature=[images_spec(model)])
+    def run(images):
+        return tf.transpose(network(images, training=False)[0], [0, 3, 1, 2])
+
+    return run
+
+
+def _masked_answers(model: keras.Model) -> Callable:
+    """Compile images, activations (n, k, h, w), targets (n,), rows, channels -> outputs for the masked images."""
+    outputs = output_model(model)
+    activations = tf.TensorSpec([None] * 4)
+
+    @tf.function(input_signature=[images_spec(model), activations, TARGETS, TARGETS, TARGETS])
+    def run(images, activations, targets, rows, channels):
+        masks = tf.gather_nd(activations, tf.stack([rows, channels], axis=1))[..., None]
+        masks = tf.image.resize(masks, tf.shape(images)[1:3])
+        low, high = (some(masks, axis=(1, 2, 3), keepdims=True) for some in (tf.reduce_min, tf.reduce_max))
+        masks = tf.math.divide_no_nan(masks - low, high - low)
+        return target_scores(outputs(tf.gather(images, rows) * masks, training=False), tf.gather(targets, rows))
 
     return run
 

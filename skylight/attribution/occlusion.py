@@ -16,8 +16,10 @@ from skylight.attribution.scoring import (
     per_model,
     resolve_inputs,
     resolve_targets,
+    score_model,
     target_scores,
 )
+from skylight.errors import InputError
 
 
 def blanking(
@@ -56,6 +58,174 @@ def blanking(
     """
     drops = _drops(model, output_model, inputs, targets, (1, 1), (1, 1), value, batch_size, "blanking")
     return drops.reshape(*np.shape(inputs)[:3], 1)
+
+
+def patch_occlusion(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    patch: int | tuple[int, int] = 5,
+    stride: int | tuple[int, int] = 1,
+    value: float = 0.0,
+    batch_size: int = 256,
+) -> np.ndarray:
+    """Occlusion (Zeiler & Fergus 2014, arXiv:1311.2901): fall of the score when a window is covered.
+
+    Windows start at every ``stride`` pixels; those that reach over the edge are cut there, and the last one covers
+    the last pixel.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    patch, stride : int or (int, int)
+        Size of the window and distance between two, in pixels: rows, columns. The stride is at most the patch.
+    value : float
+        What the window, in all channels, is set to.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) float32: mean over the windows that cover the pixel of the score of the intact image minus
+        that of the occluded one. For a linear model and windows of one pixel, its weights times its inputs.
+
+    Raises
+    ------
+    InputError
+        If patch or stride is out of range, or model, inputs or targets do not fit.
+    """
+    inputs = resolve_inputs(model, inputs)
+    patch = _pair("patch", patch, inputs.shape[1:3])
+    stride = _pair("stride", stride, patch)
+    drops = _drops(model, score_model, inputs, targets, patch, stride, value, batch_size, "patch_occlusion")
+    total, covering = np.zeros(inputs.shape[:3], np.float32), np.zeros(inputs.shape[1:3], np.float32)
+    for row, column in np.ndindex(drops.shape[1:]):
+        window = (
+            slice(row * stride[0], row * stride[0] + patch[0]),
+            slice(column * stride[1], column * stride[1] + patch[1]),
+        )
+        total[:, *window] += drops[:, row, column, None, None]
+        covering[window] += 1
+    return (total / covering)[..., None]
+
+
+def rise(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    masks: int = 1000,
+    cells: int = 7,
+    kept: float = 0.5,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """RISE (Petsiuk et al. 2018, arXiv:1806.07421): mean of random masks, weighted by the masked image's output.
+
+    A mask is a coarse random grid of 0 and 1, resized bilinearly to a cell more than the image and cut out at a
+    random place (section 3.2). All images get the same masks.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed. Its output (a probability, for a classifier) is explained.
+    inputs : array
+        (N, H, W, C) images; what is masked becomes 0.
+    targets : int, array of int (N,), or None
+        Class to explain, for all or for each; ``None`` for the predicted ones.
+    masks : int
+        Masks an image; 4000 to 8000 in the paper.
+    cells : int
+        Cells of the coarse grid along each side.
+    kept : float
+        Probability that a cell is kept, in (0, 1).
+    seed : int
+        Seed of the masks.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) float32: sum of output times mask, over ``masks`` times ``kept`` (eq. 6), which estimates the
+        mean output where the pixel is seen.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range, or model, inputs or targets do not fit.
+    """
+    for name, number in (("masks", masks), ("cells", cells)):
+        if number < 1:
+            raise InputError(f"{name}: must be at least 1, got {number}")
+    if not 0 < kept < 1:
+        raise InputError(f"kept: must be between 0 and 1, got {kept}")
+    inputs = resolve_inputs(model, inputs)
+    targets = resolve_targets(model, inputs, targets, batch_size)
+    compiled = per_model(model, _masked_sums, cells)
+    maps = np.zeros((*inputs.shape[:3], 1), np.float32)
+    for rows, _, sums in over_variants(
+        lambda *some: compiled(np.int64(seed), np.float32(kept), *some),
+        *(inputs, targets),
+        variants=masks,
+        batch_size=batch_size,
+        label="rise",
+    ):
+        maps[rows] += sums
+    return maps / np.float32(masks * kept)
+
+
+def lighting(model: keras.Model, *, value: float = 255.0, batch_size: int = 256) -> np.ndarray:
+    """Probability of every class for an empty image with one lit cell, for every cell.
+
+    A picture of the classes, not of an input: what a single bright cell says to the network.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model whose input has a fixed size; it is not changed.
+    value : float
+        What the lit cell is set to, in all channels; all else is 0.
+    batch_size : int
+        Images through the network at once.
+
+    Returns
+    -------
+    array
+        (H, W, K) float32, the output for each of the K classes.
+
+    Raises
+    ------
+    InputError
+        If the model's input has no fixed size, or the model does not fit.
+    """
+    outputs = output_model(model)
+    height, width, channels = _fixed_shape(outputs)
+    cells = np.arange(height * width, dtype=np.int32)
+    run = per_model(model, _lit, height, width, channels)
+    lit = over_batches(run, cells, np.full(len(cells), value, np.float32), batch_size=batch_size, label="lighting")
+    return lit.reshape(height, width, -1)
+
+
+def _fixed_shape(model: keras.Model) -> tuple[int, int, int]:
+    shape = model.inputs[0].shape[1:]
+    if len(shape) != 3 or None in shape:
+        raise InputError(f"model {model.name}: must take images of one size (H, W, C), got {shape}")
+    return shape
+
+
+def _pair(name: str, sides: int | tuple[int, int], limits: tuple[int, int]) -> tuple[int, int]:
+    sides = (sides, sides) if np.ndim(sides) == 0 else tuple(sides)
+    if len(sides) != 2 or not all(1 <= side <= limit for side, limit in zip(sides, limits, strict=True)):
+        raise InputError(f"{name}: must be 1 to {limits[0]} rows and 1 to {limits[1]} columns, got {sides}")
+    return sides
 
 
 def _drops(model, network, inputs, targets, patch, stride, value, batch_size, label) -> np.ndarray:
@@ -105,5 +275,44 @@ def _occluded(model: keras.Model, network: Callable, patch, stride, columns: int
         ]
         window = tf.logical_and(inside[0][:, :, None, None], inside[1][:, None, :, None])
         return target_scores(network(tf.where(window, value, images), training=False), targets)
+
+    return run
+
+
+def _masked_sums(model: keras.Model, cells: int) -> Callable:
+    """Compile seed, kept, images, targets, rows, masks -> sums of output times mask by image (n, H, W, 1)."""
+    outputs = output_model(model)
+    seed, kept = tf.TensorSpec([], tf.int64), tf.TensorSpec([])
+
+    @tf.function(input_signature=[seed, kept, images_spec(model), TARGETS, TARGETS, TARGETS])
+    def run(seed, kept, images, targets, rows, masks):
+        size = tf.shape(images)[1:3]
+        cell = -(-size // cells)  # rounded up, so that the grid and its shift cover the image
+
+        def mask(number):
+            key = tf.stack([seed, tf.cast(number, tf.int64)])
+            draws = tf.random.stateless_uniform([cells * cells + 2], key)
+            grid = tf.reshape(tf.cast(draws[2:] < kept, tf.float32), [cells, cells, 1])
+            corner = tf.cast(draws[:2] * tf.cast(cell, tf.float32), tf.int32)
+            return tf.slice(
+                tf.image.resize(grid, (cells + 1) * cell), tf.concat([corner, [0]], 0), tf.concat([size, [1]], 0)
+            )
+
+        drawn = tf.map_fn(mask, masks, fn_output_signature=tf.float32)
+        answers = outputs(tf.ensure_shape(tf.gather(images, rows) * drawn, images.shape), training=False)
+        answers = target_scores(answers, tf.gather(targets, rows))
+        return tf.math.segment_sum(answers[:, None, None, None] * drawn, rows)
+
+    return run
+
+
+def _lit(model: keras.Model, height: int, width: int, channels: int) -> Callable:
+    """Compile cells (B,), values (B,) -> outputs (B, K) for empty images with that cell lit."""
+    outputs = output_model(model)
+
+    @tf.function(input_signature=[TARGETS, tf.TensorSpec([None])])
+    def run(cells, values):
+        images = tf.reshape(tf.one_hot(cells, height * width), [-1, height, width, 1]) * values[:, None, None, None]
+        return tf.cast(outputs(tf.repeat(images, channels, axis=3), training=False), tf.float32)
 
     return run

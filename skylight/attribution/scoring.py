@@ -255,7 +255,7 @@ def batches(length: int, batch_size: int, label: str) -> Iterator[slice]:
     """Cut 0 ... length - 1 into slices of ``batch_size`` (the last one is what is left), with a progress bar."""
     if batch_size < 1:
         raise InputError(f"batch_size: must be at least 1, got {batch_size}")
-    with tqdm(total=length, desc=label, unit="image", delay=3, leave=False) as bar:
+    with tqdm(total=length, desc=label, unit="image", delay=3, leave=False, disable=None) as bar:
         for start in range(0, length, batch_size):
             stop = min(start + batch_size, length)
             yield slice(start, stop)

@@ -70,10 +70,10 @@ _TYPES = {
 def _line(model: type[Section], fault: dict) -> str:
     """One line of plain words for one fault that pydantic found."""
     kind, got, limits = fault["type"], fault["input"], fault.get("ctx", {})
-    key = ".".join(str(part) for part in _path(model, fault["loc"])) or "params.yaml"
+    keys, section = _walk(model, fault["loc"])
+    key = ".".join(map(str, keys)) or "params.yaml"
     if kind == "extra_forbidden":
-        known = _known(model, fault["loc"][:-1])
-        return f"{key}: unknown key" + (f" (known here: {', '.join(known)})" if known else "")
+        return f"{key}: unknown key (known here: {', '.join(sorted(_fields(section)))})"
     if kind == "missing":
         return f"{key}: missing"
     if kind in _TYPES:
@@ -88,9 +88,10 @@ def _line(model: type[Section], fault: dict) -> str:
         wanted = f"less than {limits['lt']}"
     elif kind == "literal_error":
         wanted = f"one of {limits['expected']}"
-    elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        tags = limits.get("expected_tags", "")
-        wanted = f"a section whose {limits['discriminator']} is one of {tags}"
+    elif kind == "union_tag_not_found":
+        wanted = f"a section with a key {limits['discriminator']}"
+    elif kind == "union_tag_invalid":
+        wanted = f"a section whose {limits['discriminator']} is one of {limits['expected_tags']}"
     elif kind == "too_short":
         wanted = f"a list of at least {limits['min_length']}"
     elif kind == "too_long":
@@ -102,30 +103,35 @@ def _line(model: type[Section], fault: dict) -> str:
     return f"{key}: must be {wanted}, got {got!r}"
 
 
-def _path(model: type[Section], location: tuple) -> list:
-    """The keys of ``location`` as they stand in the file, without the names pydantic gives a union's members."""
-    path, here = [], model
-    for part in location:
-        members = _members(here)
-        if not path or isinstance(part, int) or any(part in m.model_fields for m in members) or not members:
-            path.append(part)
-            here = next((m.model_fields[part].annotation for m in members if part in m.model_fields), None)
-        elif part == location[-1]:
-            path.append(part)
-    return path
+def _walk(annotation: object, location: tuple) -> tuple[list, object]:
+    """Follow a fault's location: the keys as they stand in the file, and the type that the last but one leads to.
+
+    pydantic's locations also hold the tag of a union's member, and the names of the types a plain value was tried as.
+    """
+    members = _members(annotation)
+    if typing.get_origin(annotation) in (dict, list) and location:
+        keys, here = _walk(typing.get_args(annotation)[-1], location[1:])
+        return [location[0], *keys], here
+    if not location or not members:
+        return [], annotation
+    if len(members) > 1:
+        tagged = [member for member in members if location[0] in typing.get_args(_fields(member)["layout"])]
+        return _walk(tagged[0], location[1:])
+    if len(location) == 1:
+        return [location[0]], members[0]
+    keys, here = _walk(_fields(members[0]).get(location[0]), location[1:])
+    return [location[0], *keys], here
 
 
-def _known(model: type[Section], location: tuple) -> list[str]:
-    here = model
-    for part in location:
-        here = next((m.model_fields[part].annotation for m in _members(here) if part in m.model_fields), here)
-    return sorted({name for member in _members(here) for name in member.model_fields})
+def _fields(section: type[Section]) -> dict[str, object]:
+    """A section's keys, as they stand in the file, and their types."""
+    return {field.alias or name: field.annotation for name, field in section.model_fields.items()}
 
 
 def _members(annotation: object) -> list[type[Section]]:
-    """The section types that ``annotation`` admits: itself, or those of a union or a container."""
+    """The section types that ``annotation`` admits: itself, or those of a union."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) in (typing.Union, typing.Annotated):
         return [member for part in typing.get_args(annotation) for member in _members(part)]
     return []

@@ -10,7 +10,6 @@ from skylight.params.section import Section
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Map = Literal["gradcam", "saliency", "blanking", "deep_shap"]
 
 
 def _ascending(edges: list[float]) -> list[float]:
@@ -88,12 +87,6 @@ class Transfer(Section):
     seed: Seed
 
 
-class Figures(Section):
-    """The figures of the chapter."""
-
-    examples_seed: Seed
-
-
 class Periodic(Section):
     """The chapter ``periodic``."""
 
@@ -106,7 +99,6 @@ class Periodic(Section):
     test: Test
     heatmaps: Heatmaps
     transfer: Transfer
-    figures: Figures
 
     @model_validator(mode="after")
     def _labels_map_to_classes(self):

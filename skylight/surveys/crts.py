@@ -49,13 +49,13 @@ DESIGN = SurveyDesign(
     bands=(
         Band(
             name="V",
-            passband="V",
+            passband="clear",
             cadence=Cadence(
                 days=3120,
                 season=245,
                 dark=0.8,
-                visits=(16, 66, 112),
-                gap=4,
+                visits=(16, 70, 112),
+                gap=3,
                 exposures=4,
                 spacing=0.0066,
                 lost=0.03,

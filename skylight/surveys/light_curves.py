@@ -185,6 +185,13 @@ def open_survey(data: Data, classes: list[str]) -> Survey:
     return Survey(table[wanted].reset_index(drop=True), rejected, left_out, data)
 
 
+def file_format(data: Data) -> FileFormat:
+    """How a file of one object of this survey is read; for a table of all, a file with the same columns."""
+    described = _as_files(data) if isinstance(data, CrtsLayout) else data
+    time_range = tuple(described.time_range) if described.time_range else None
+    return FileFormat(described.delimiter, described.skip_rows, described.columns, described.band, time_range)
+
+
 def _as_files(data: CrtsLayout | FilesLayout) -> FilesLayout:
     """The CRTS layout is one case of a file an object."""
     if isinstance(data, FilesLayout):
@@ -251,8 +258,7 @@ def _file_ids(data: FilesLayout) -> list[str]:
 
 
 def _file_sources(data: FilesLayout, labels: pd.DataFrame) -> Iterator[Source]:
-    time_range = tuple(data.time_range) if data.time_range else None
-    reader = FileFormat(data.delimiter, data.skip_rows, data.columns, data.band, time_range)
+    reader = file_format(data)
     root = Path(data.path)
     for row in labels.itertuples():
         name = data.files.replace("{id}", row.id).replace("{class}", row.survey_class)

@@ -1,6 +1,6 @@
 """A set of variables of the Palomar Transient Factory (Law et al. 2009, PASP 121, 1395), simulated.
 
-``lightcurves/<id>.csv`` is one file a star with the columns of IRSA's PTF light-curve table: ``fid`` 1 is g, 2 is
+``lightcurves/<id>.csv`` is one file a star under the column names of IRSA's PTF light-curve table: ``fid`` 1 is g, 2 is
 Mould R, and each filter of a star has an ``oid`` of its own. ``classes.csv`` has a row ``id,class`` a star, the
 classes named as in the International Variable Star Index.
 """

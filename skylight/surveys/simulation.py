@@ -57,12 +57,12 @@ class Cadence:
     def times(self, rng: np.random.Generator) -> tuple[Array, Array]:
         """Times of the exposures in days since the survey's start, sorted, and the visit (0, 1, ...) of each."""
         fewest, median, most = self.visits
-        wanted = int(np.clip(np.round(rng.lognormal(np.log(median), 0.45)), fewest, most))
+        wanted = int(np.clip(np.round(rng.lognormal(np.log(median), 0.4)), fewest, most))
         dawn, new_moon = rng.uniform(0, YEAR), rng.uniform(0, MONTH)
 
         available = self.season / YEAR * self.dark
         wait = max(self.days * available / wanted - self.gap, 0.3)
-        nights = np.cumsum(self.gap + np.floor(rng.exponential(wait, 4 * wanted + 400)))
+        nights = np.cumsum(self.gap + np.floor(rng.gamma(2.5, wait / 2.5, 4 * wanted + 400)))
         in_season = (nights - dawn) % YEAR < self.season
         moonless = (nights - new_moon) % MONTH < self.dark * MONTH
         nights = nights[(nights < self.days) & in_season & moonless][:most]
@@ -70,8 +70,8 @@ class Cadence:
         # A star culminates four minutes earlier each night: seen before dawn first, after dusk at the season's end.
         season_phase = (nights - dawn) % YEAR / self.season
         hour = 0.48 - 0.33 * season_phase + rng.normal(0, 0.035, len(nights))
-        spacing = self.spacing * np.clip(rng.lognormal(0, 0.28, len(nights)), 0.1, 2.4)
-        step = spacing[:, None] * (1 + rng.normal(0, 0.02, (len(nights), self.exposures)))
+        spacing = self.spacing * np.clip(rng.lognormal(0, 0.21, len(nights)), 0.1, 2.4)
+        step = spacing[:, None] * (1 + rng.normal(0, 0.01, (len(nights), self.exposures)))
         times = (nights + hour)[:, None] + np.cumsum(step, axis=1)
         kept = rng.random(times.shape) >= self.lost
         visit = np.broadcast_to(np.arange(len(nights))[:, None], times.shape)
@@ -135,7 +135,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Band:
-    """One filter of a survey: its name there, the passband (V, g, r, i) that it is closest to, its cadence, noise."""
+    """One filter of a survey: its name there, the nearest passband (clear, g, r or i), its cadence and noise."""
 
     name: str
     passband: str
@@ -182,8 +182,9 @@ def observe(survey: SurveyDesign, name: str, rng: np.random.Generator) -> Photom
 def draw_variable(survey: SurveyDesign, name: str, rng: np.random.Generator) -> tuple[Star, float]:
     """A random star of class ``name`` and its mean V magnitude, such that the survey would find it to vary.
 
-    The catalogue's stars were selected by significant variability: none has an amplitude under 0.07 mag, and
-    towards the limit none under about three times the scatter (Drake et al. 2014, table 3).
+    The catalogue's candidates were chosen by a variability index weighted with the reported errors (Drake et al.
+    2014, section 2), which asks that the light's rms about its mean be comparable to the error of a point; their
+    smallest amplitudes, 0.07 mag for bright stars and 0.25 mag at V = 18.5, correspond to 0.55 errors and 0.025 mag.
     """
     noise, passband = survey.bands[0].noise, survey.bands[0].passband
     while True:
@@ -191,8 +192,8 @@ def draw_variable(survey: SurveyDesign, name: str, rng: np.random.Generator) -> 
         mean = rng.normal(*BRIGHTNESS[name]) + survey.fainter
         if not noise.bright < mean < noise.faint - 0.3:
             continue
-        amplitude = np.ptp(star(np.linspace(0, star.period, 60, endpoint=False))) * AMPLITUDE[name][passband]
-        if amplitude > max(0.07, 3 * noise.scatter(mean)):
+        rms = np.std(star(np.linspace(0, star.period, 60, endpoint=False))) * AMPLITUDE[name][passband]
+        if rms > max(0.025, 0.55 * noise.error(mean)):
             return star, mean
 
 
@@ -204,7 +205,7 @@ def _observe_band(band: Band, index: int, name: str, star: Star, mean: float, rn
 
 
 # Magnitude in a band minus V, in units of g - r (Jester et al. 2005, AJ 130, 873; r - i is near 0.4 (g - r)).
-_COLOUR_TERM = {"V": 0.0, "g": 0.59, "r": -0.41, "i": -0.81}
+_COLOUR_TERM = {"clear": 0.0, "g": 0.59, "r": -0.41, "i": -0.81}
 
 
 def class_counts(total: int) -> dict[str, int]:

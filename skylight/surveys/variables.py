@@ -117,10 +117,11 @@ class Binary:
         lights = np.array([r1**2, self.surface * r2**2])
         lights *= (1 - self.third_light) / lights.sum()
         tides = [tidal_ellipticity(r, m, self.limb, self.gravity) for r, m in ((r1, q), (r2, 1 / q))]
-        hidden = [
-            np.where(secondary_in_front, hidden_fraction(distance, r2, r1, self.limb), 0),
-            np.where(secondary_in_front, 0, hidden_fraction(distance, r1, r2, self.limb)),
-        ]
+        hidden = np.zeros((2, len(distance)))
+        near = distance < r1 + r2
+        primary_eclipse, secondary_eclipse = near & secondary_in_front, near & ~secondary_in_front
+        hidden[0, primary_eclipse] = hidden_fraction(distance[primary_eclipse], r2, r1, self.limb)
+        hidden[1, secondary_eclipse] = hidden_fraction(distance[secondary_eclipse], r1, r2, self.limb)
         flux = self.third_light + sum(
             light * (1 - tide * sin2 * (1 + np.cos(2 * angle)) / separation**3) * (1 - covered)
             for light, tide, covered in zip(lights, tides, hidden, strict=True)
@@ -159,7 +160,20 @@ def draw_contact(rng: np.random.Generator) -> Binary:
 
 
 def draw_detached(rng: np.random.Generator) -> Binary:
-    """EA: two stars well inside their Roche lobes; or an Algol, whose cooler secondary fills its own."""
+    """EA: two stars well inside their Roche lobes; or an Algol, whose cooler secondary fills its own.
+
+    The class is defined by light that is almost constant between the eclipses (General Catalogue of Variable Stars):
+    for at least half of the period, here, to a tenth of the depth of the deeper eclipse.
+    """
+    while True:
+        star = _draw_separate_pair(rng)
+        light = star(np.linspace(0, star.period, 100, endpoint=False))
+        if np.median(light) - light.min() < 0.1 * np.ptp(light):
+            return star
+
+
+def _draw_separate_pair(rng: np.random.Generator) -> Binary:
+    """Two stars that eclipse each other and do not overflow their Roche lobes."""
     while True:
         period = _within(lambda: rng.lognormal(np.log(0.9), 0.75), 0.35, 20)
         mass = _within(lambda: rng.lognormal(np.log(1.1), 0.3), 0.6, 3)
@@ -240,10 +254,10 @@ def draw_rrab(rng: np.random.Generator) -> Pulsator:
     quarter of the stars Oosterhoff II, 0.06 dex longer; Fourier ratios as in Kovacs & Walker 2001 (A&A 371, 579).
     """
     while True:
-        log_period = np.log10(_within(lambda: rng.normal(0.575, 0.07), 0.40, 0.85))
+        log_period = np.log10(_within(lambda: rng.normal(0.600, 0.085), 0.40, 0.90))
         reference = log_period - 0.06 * (rng.random() < 0.25)
-        amplitude = 0.77 * (-3.123 - 26.331 * reference - 35.853 * reference**2) + rng.normal(0, 0.12)
-        if 0.2 < amplitude < 1.35:
+        amplitude = 0.77 * (-3.123 - 26.331 * reference - 35.853 * reference**2) + rng.normal(0, 0.15)
+        if 0.15 < amplitude < 1.35:
             break
     steep = np.clip(amplitude, 0.3, 1.1)
     ratios = (0.38 + 0.12 * steep, 0.18 + 0.18 * steep, 0.06 + 0.17 * steep, 0.02 + 0.11 * steep, 0.07 * steep)
@@ -253,8 +267,8 @@ def draw_rrab(rng: np.random.Generator) -> Pulsator:
 
 def draw_rrc(rng: np.random.Generator) -> Pulsator:
     """RRc: first overtone, nearly a sine (Fourier ratios after Simon & Clement 1993, ApJ 410, 526)."""
-    period = _within(lambda: rng.normal(0.315, 0.045), 0.21, 0.44)
-    amplitude = _within(lambda: rng.normal(0.43, 0.10), 0.12, 0.65)
+    period = _within(lambda: rng.normal(0.333, 0.047), 0.21, 0.46)
+    amplitude = _within(lambda: rng.normal(0.44, 0.11), 0.12, 0.70)
     ratios = (max(0.22 - 0.3 * (period - 0.25), 0.05) * rng.uniform(0.5, 1), rng.uniform(0.03, 0.09))
     phases = (rng.normal(3.1, 0.3), rng.normal(6.0, 0.5))
     return _harmonics(period, amplitude, ratios, phases, rng.uniform(0, 2 * np.pi))
@@ -265,8 +279,8 @@ def draw_rrd(rng: np.random.Generator) -> Pulsator:
 
     P1 / P0 rises with P0 in the Petersen diagram (Soszynski et al. 2009, AcA 59, 1).
     """
-    fundamental = rng.normal(0.49, 0.025)
-    period = fundamental * (0.7440 + 0.06 * (fundamental - 0.49) + rng.normal(0, 0.0006))
+    fundamental = _within(lambda: rng.normal(0.49, 0.025), 0.45, 0.56)
+    period = fundamental * (0.7445 + 0.05 * (fundamental - 0.49) + rng.normal(0, 0.0004))
     f1, f0 = 1 / period, 1 / fundamental
     a1 = _within(lambda: rng.normal(0.21, 0.03), 0.1, 0.3)
     a0 = a1 * rng.uniform(0.25, 0.9)
@@ -296,6 +310,8 @@ class SpottedStar:
         Longitude gained per rotation, in turns (differential rotation).
     lifetimes, births : tuple of float
         Period (days) and phase (radians) of each spot's waxing and waning.
+    cycle : (float, float, float)
+        Semi-amplitude (mag), period (days) and phase (radians) of the activity cycle of the whole star.
     """
 
     period: float
@@ -306,9 +322,11 @@ class SpottedStar:
     drifts: tuple[float, ...]
     lifetimes: tuple[float, ...]
     births: tuple[float, ...]
+    cycle: tuple[float, float, float]
 
     def __call__(self, time: Array) -> Array:
         """Magnitudes relative to the unspotted star at ``time`` (n,), in days."""
+        drift = _slow_wave(time, self.cycle)
         time = np.asarray(time, float)[:, None]
         latitude = np.asarray(self.latitudes)
         turns = time / self.period * (1 + np.asarray(self.drifts))
@@ -317,21 +335,22 @@ class SpottedStar:
         mu = np.cos(self.inclination) * np.sin(latitude)
         mu = mu + np.sin(self.inclination) * np.cos(latitude) * np.cos(longitude)
         size = 1 + 0.6 * np.sin(2 * np.pi * time / np.asarray(self.lifetimes) + self.births)
-        return -2.5 * np.log10(1 - (size * self.depths * np.maximum(mu, 0)).sum(axis=1))
+        return -2.5 * np.log10(1 - (size * self.depths * np.maximum(mu, 0)).sum(axis=1)) + drift
 
 
 def draw_spotted(rng: np.random.Generator) -> SpottedStar:
-    """RS CVn: one to three large spots, rotation from hours to weeks."""
+    """RS CVn: up to three large spots, rotation in hours to weeks, cycles of years (Olah et al. 2009, A&A 501, 703)."""
     spots = rng.integers(1, 4)
     return SpottedStar(
-        period=_within(lambda: rng.lognormal(np.log(3.5), 1.0), 0.3, 60),
+        period=_within(lambda: rng.lognormal(np.log(6.0), 1.3), 0.25, 100),
         inclination=_isotropic(rng),
         latitudes=tuple(np.radians(rng.uniform(-20, 70, spots))),
         longitudes=tuple(rng.uniform(0, 2 * np.pi, spots)),
-        depths=tuple(rng.uniform(0.03, 0.16, spots)),
+        depths=tuple(np.minimum(rng.lognormal(np.log(0.08), 0.5, spots), 0.25)),
         drifts=tuple(rng.normal(0, 0.003, spots)),
         lifetimes=tuple(rng.uniform(500, 4000, spots)),
         births=tuple(rng.uniform(0, 2 * np.pi, spots)),
+        cycle=(rng.uniform(0, 0.08), rng.uniform(1500, 7000), rng.uniform(0, 2 * np.pi)),
     )
 
 
@@ -372,14 +391,12 @@ class LongPeriodStar:
         before, own, after = heights[cycle], heights[cycle + 1], heights[cycle + 2]
         crest = np.where(bent < 0.5, (before + own) / 2, (own + after) / 2)
         wave = -np.cos(2 * np.pi * bent)
-        height, length, start = self.trend
-        drift = height * np.sin(2 * np.pi * time / length + start)
-        return np.where(wave < 0, crest, own) / 2 * wave + drift
+        return np.where(wave < 0, crest, own) / 2 * wave + _slow_wave(time, self.trend)
 
 
 def draw_long_period(rng: np.random.Generator, days: float = 5000.0) -> LongPeriodStar:
     """LPV: semi-regular giants of a few tenths of a magnitude up to Miras of several; ``days`` are covered."""
-    period = _within(lambda: rng.lognormal(np.log(200), 0.45), 80, 500)
+    period = _within(lambda: rng.lognormal(np.log(245), 0.4), 80, 500)
     mira = rng.random() < np.clip((period - 80) / 300, 0.1, 0.9)
     amplitude = rng.uniform(1.5, 4.5) if mira else rng.lognormal(np.log(0.8), 0.4)
     irregular = rng.uniform(0.03, 0.10) if mira else rng.uniform(0.1, 0.35)
@@ -410,29 +427,35 @@ DRAW = {
 
 # Mean and standard deviation of the V magnitudes of each class in the catalogue of Drake et al. 2014.
 BRIGHTNESS = {
-    "EW": (15.7, 1.6),
-    "EA": (15.9, 1.5),
-    "RRab": (17.4, 1.2),
-    "RRc": (16.6, 1.3),
+    "EW": (16.0, 1.8),
+    "EA": (16.1, 1.6),
+    "RRab": (17.7, 1.2),
+    "RRc": (16.6, 1.4),
     "RRd": (16.4, 1.2),
-    "RS CVn": (15.0, 1.1),
-    "LPV": (13.3, 1.0),
+    "RS CVn": (15.4, 1.4),
+    "LPV": (13.4, 1.4),
 }
 
-# Mean g - r colour (mag), and amplitude in g, r and i in units of that in V: pulsating stars and spots change their
-# temperature, eclipses hardly do.
+# Mean g - r colour (mag), and amplitudes in units of that in V: pulsating stars and spots change their temperature,
+# eclipses hardly do. "clear" is an unfiltered CCD, calibrated to V.
 COLOUR = {"EW": 0.5, "EA": 0.5, "RRab": 0.2, "RRc": 0.15, "RRd": 0.2, "RS CVn": 0.8, "LPV": 1.5}
-_PULSATION = {"V": 1.0, "g": 1.15, "r": 0.80, "i": 0.63}  # Sesar et al. 2010, ApJ 708, 717
-_ECLIPSE = {"V": 1.0, "g": 1.02, "r": 0.97, "i": 0.95}
+_PULSATION = {"clear": 0.88, "g": 1.15, "r": 0.80, "i": 0.63}  # Sesar et al. 2010, ApJ 708, 717
+_ECLIPSE = {"clear": 1.0, "g": 1.02, "r": 0.97, "i": 0.95}
 AMPLITUDE = {
     "EW": _ECLIPSE,
     "EA": _ECLIPSE,
     "RRab": _PULSATION,
     "RRc": _PULSATION,
     "RRd": _PULSATION,
-    "RS CVn": {"V": 1.0, "g": 1.08, "r": 0.88, "i": 0.78},
-    "LPV": {"V": 1.0, "g": 1.10, "r": 0.75, "i": 0.50},
+    "RS CVn": {"clear": 0.94, "g": 1.08, "r": 0.88, "i": 0.78},
+    "LPV": {"clear": 0.85, "g": 1.10, "r": 0.75, "i": 0.50},
 }
+
+
+def _slow_wave(time: Array, wave: tuple[float, float, float]) -> Array:
+    """A sine of the given semi-amplitude (mag), period (days) and phase (radians)."""
+    height, length, start = wave
+    return height * np.sin(2 * np.pi * np.asarray(time, float) / length + start)
 
 
 def _isotropic(rng: np.random.Generator) -> float:

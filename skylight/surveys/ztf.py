@@ -1,6 +1,6 @@
 """A set of variables of the Zwicky Transient Facility (Bellm et al. 2019, PASP 131, 018002), simulated.
 
-``lightcurves.parquet`` is one table of all stars with the columns of IRSA's light-curve service; as there, each
+``lightcurves.parquet`` is one table of all stars under the column names of IRSA's light-curve service; as there, each
 filter of a star is an object with an ``oid`` of its own. ``classes_<filtercode>.csv`` has a row ``oid,class`` an
 object, the classes named as in the catalogue of Chen et al. 2020 (ApJS 249, 18) where that has them.
 """
@@ -56,14 +56,13 @@ def _rows(index: int, name: str, light: Photometry) -> pd.DataFrame:
     """The table's rows of one star, with its class."""
     codes = np.array([band.name for band in DESIGN.bands])
     field, star = divmod(index, 400)
-    oid = 10**12 * (500 + field) // 1000 * 1000 + 10**9 * (light.band + 1) + star  # field, filter, star
+    oid = (500 + field) * 10**12 + (light.band + 1) * 10**11 + star  # field, filter, star
     # The sky positions have no bearing on the light: a spiral that spreads the stars over the northern sky.
     ra, dec = 137.508 * index % 360, np.degrees(np.arcsin((index * 0.618034) % 1)) * 0.9
     return pd.DataFrame(
         {
             "oid": oid,
             "expid": np.round((light.time - DESIGN.start) * 1000).astype(int),
-            "hjd": light.time + 2400000.5,
             "mjd": light.time,
             "mag": light.mag.astype(np.float32),
             "magerr": light.magerr.astype(np.float32),

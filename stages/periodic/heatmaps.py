@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
-from skylight.attribution import METHODS
 from skylight.attribution.shapley import background
+from skylight.dmdt_maps import explain_images
 from skylight.errors import InputError, script
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import save_array, save_json, save_table
@@ -37,18 +37,13 @@ def main() -> None:
     in_training = ~np.isin(ids, predictions["lcid"])
 
     model = load_periodic_cnn(OUT / "cnn.weights.h5", len(classes), images.shape[1:])
-    options = {
-        "gradcam": {"layer": "conv2d2"},
-        "saliency": {},
-        "blanking": {},
-        "deep_shap": {"background": background(images[in_training], settings.background, settings.seed)},
-    }
-    maps = np.stack(
-        [METHODS[name](model, images[rows], labels[rows], **option)[..., 0] for name, option in options.items()]
-    )
+    compared = background(images[in_training], settings.background, settings.seed)
+    by_name = explain_images(model, images[rows], labels[rows], compared)
+    maps = np.stack(list(by_name.values()))
 
     save_table(OUT / "maps/objects.csv", chosen)
-    for name, values in zip(options, maps, strict=True):
+    save_array(OUT / "maps/background.npy", compared)
+    for name, values in by_name.items():
         save_array(OUT / f"maps/{name}.npy", values)
     of_class = [labels[rows] == index for index in range(len(classes))]
     for name, summary in (("mean", np.mean), ("median", np.median)):

@@ -1,0 +1,72 @@
+"""A temporary clone of the working tree, and DVC run in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT
+
+
+class Clone:
+    """A clone with its own DVC cache, parameters to be set, and commands to be run."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def change(self, **changes: object) -> None:
+        """Set parameters by key: ``clone.change(**{"periodic.train.epochs": 1})``."""
+        yaml, file = YAML(), self.path / "params.yaml"
+        params = yaml.load(file)
+        for key, value in changes.items():
+            *sections, name = key.split(".")
+            here = params
+            for section in sections:
+                here = here[section]
+            here[name] = value
+        yaml.dump(params, file)
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """Run ``python -m ...`` in the clone; give what it printed."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        result = subprocess.run(
+            [sys.executable, "-m", *command], cwd=self.path, env=environment, capture_output=True, text=True
+        )
+        output = result.stdout + result.stderr
+        assert (result.returncode != 0) == fails, output[-4000:]
+        return output
+
+    def repro(self, *arguments: str) -> set[str]:
+        """Run ``dvc repro``; give the names of the stages that ran."""
+        lines = self.run("dvc", "repro", *arguments).splitlines()
+        return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+    def lock(self) -> str:
+        return (self.path / "dvc.lock").read_text()
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory) -> Callable[[], Clone]:
+    """Make temporary clones of the working tree: what Git tracks, and what it would."""
+
+    def make() -> Clone:
+        path = tmp_path_factory.mktemp("clone") / "skylight"
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, path / name)
+        git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+        for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "clone"]):
+            subprocess.run([*git, *command], cwd=path, check=True)
+        return Clone(path)
+
+    return make

@@ -1,0 +1,91 @@
+"""The rules of the house: imports run one way, and a stage declares every module it uses."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+# What every script uses and no output depends on: a change there must not run the pipeline again.
+AMBIENT = ("skylight/__init__.py", "skylight/errors.py", "skylight/outputs.py", "skylight/params/")
+
+
+def modules(path: Path) -> set[Path]:
+    """The project's own files that a file imports, directly."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            base = Path(*name.split("."))
+            found |= {file for file in (base.with_suffix(".py"), base / "__init__.py") if (ROOT / file).is_file()}
+    return {file for file in found if file.parts[0] in ("skylight", "stages")}
+
+
+def everything(path: Path) -> set[Path]:
+    """The project's own files that a file needs, directly or not."""
+    needed, waiting = set(), [path]
+    while waiting:
+        new = modules(ROOT / waiting.pop()) - needed
+        needed |= new
+        waiting += new
+    return needed
+
+
+SCRIPTS = sorted(path.relative_to(ROOT) for path in (ROOT / "stages").glob("*/*.py") if path.name != "__init__.py")
+LIBRARY = sorted(path.relative_to(ROOT) for path in (ROOT / "skylight").rglob("*.py"))
+
+
+def stages() -> dict[str, tuple[Path, list[str]]]:
+    """Script and dependencies of each stage of dvc.yaml."""
+    result = {}
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+        inner = stage.get("do", stage)
+        module = inner["cmd"].split()[2]
+        result[name] = (Path(*module.split(".")).with_suffix(".py"), inner["deps"])
+    return result
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=str)
+def test_the_library_knows_no_stage(path):
+    assert not [file for file in modules(ROOT / path) if file.parts[0] == "stages"]
+    if path.parts[:2] == ("skylight", "attribution"):
+        assert not [file for file in everything(path) if file.parts[:2] == ("skylight", "surveys")]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=str)
+def test_no_stage_imports_a_stage(path):
+    assert not [file for file in modules(ROOT / path) if file.parts[0] == "stages" and file.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_declares_every_module_it_uses(name):
+    script, deps = stages()[name]
+    assert str(script) in deps
+    needed = {str(path) for path in everything(script)}
+    needed = {path for path in needed if not path.startswith(AMBIENT) and not path.endswith("__init__.py")}
+    declared = tuple(dep for dep in deps if dep.startswith("skylight"))
+    missing = sorted(path for path in needed if not path.startswith(declared))
+    assert not missing, f"{name} uses {missing} and does not declare them"
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_declares_only_files_that_exist(name):
+    _, deps = stages()[name]
+    assert all((ROOT / dep).exists() for dep in deps if dep.startswith(("skylight", "stages")))
+
+
+def test_steps_that_need_no_network_do_not_import_tensorflow():
+    heavy = ("tensorflow", "keras")
+    for name in ("simulate", "transform", "figures"):
+        for path in (Path(f"stages/periodic/{name}.py"), *everything(Path(f"stages/periodic/{name}.py"))):
+            tree = ast.parse((ROOT / path).read_text())
+            top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+            names = [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
+            names += [node.module for node in top if isinstance(node, ast.ImportFrom)]
+            assert not [found for found in names if found.split(".")[0] in heavy], path
