@@ -163,8 +163,9 @@ def _components(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
         ).rotate(tilt)
         yield np.array(COLOURS["disc"]), extinction * _draw(galsim.Convolve(disc, psf), native)
     if bar_flux:
-        # Ferrers' bar: density (1 - m^2)^n out to a sharp end.
-        bar = np.clip(1 - _bar_radius(galaxy, x, y) ** 2, 0, None) ** 0.8
+        # Ferrers' bar: density (1 - m^2)^n out to a sharp end; a small n is a flat bar, as early spirals have
+        # (Elmegreen & Elmegreen 1985, ApJ 288, 438).
+        bar = np.clip(1 - _bar_radius(galaxy, x, y) ** 2, 0, None) ** 0.4
         yield np.array(COLOURS["old"]), extinction * _blurred(bar, bar_flux, psf, native)
     if galaxy.arm_fraction:
         arms = _arms(galaxy, x, y, rng)
@@ -291,7 +292,7 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
         bulge_radius=float(rng.uniform(0.05, 0.11)),
         bulge_index=_index(rng.uniform(1, 3)),
         bar_fraction=bar_fraction,
-        bar_radius=float(np.clip(0.52 * np.exp(0.33 * rng.standard_normal()), 0.12, 1.1)),
+        bar_radius=float(np.clip(0.49 * np.exp(0.33 * rng.standard_normal()), 0.12, 1.1)),
         bar_axis_ratio=float(rng.uniform(0.17, 0.36)),
         bar_angle=rng.uniform(0, np.pi),
         arm_fraction=float(rng.uniform(0.05, 0.4)) if armed else 0.0,

@@ -86,7 +86,7 @@ def bar_visibility(galaxy: Galaxy) -> float:
     evidence = (
         1.5
         + 2.2 * np.log(surface / (disc + bulge + noise))
-        + 1.5 * np.log(g.bar_length / g.petror90 / 0.6)
+        + 4.0 * np.log(g.bar_length / g.petror90 / 0.75)
         + 3.0 * min(0.0, np.log(width / (1.1 * g.seeing)))
         + 6.0 * min(0.0, g.cos_inclination - 0.6)
     )
