@@ -1,4 +1,4 @@
-"""Random turns, flips, shifts and brightness of images, and batches of them that stream from a file."""
+"""Random turns, flips, shifts, brightness and noise of images, and batches of them that stream from a file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ class Augmentation:
     """Shifts as a fraction of the image, either way."""
     brightness_range: tuple[float, float]
     """Factor on the image, clipped to [0, 1]."""
+    noise_range: float = 0.0
+    """Normal noise is added whose standard deviation is up to this share of the image's range."""
 
 
 def image_batches(
@@ -68,7 +70,7 @@ def plain_batches(images: np.ndarray, labels: np.ndarray | None, batch_size: int
 
 
 def augment(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Turn, flip, shift and brighten each of (B, H, W, C) float images; what moves in is the reflection."""
+    """Turn, flip, shift, brighten and add noise to each of (B, H, W, C) float images; what moves in is the reflection."""
     shape = tf.shape(images)
     count, height, width = shape[0], tf.cast(shape[1], tf.float32), tf.cast(shape[2], tf.float32)
     draws = tf.random.stateless_uniform([6, count], seeds, -1.0, 1.0)
@@ -94,4 +96,10 @@ def augment(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> 
     )
     low, high = augmentation.brightness_range
     factor = low + (high - low) * (draws[5] + 1) / 2
-    return tf.clip_by_value(moved * factor[:, None, None, None], 0, 1)
+    bright = tf.clip_by_value(moved * factor[:, None, None, None], 0, 1)
+    if not augmentation.noise_range:
+        return bright
+    axes = [1, 2, 3]
+    spread = tf.reduce_max(bright, axes, keepdims=True) - tf.reduce_min(bright, axes, keepdims=True)
+    level = tf.random.stateless_uniform([count, 1, 1, 1], seeds + 1, 0, augmentation.noise_range)
+    return bright + level * spread * tf.random.stateless_normal(shape, seeds + 2)

@@ -33,6 +33,7 @@ class Augmentation(Section):
     width_shift_range: float = Field(ge=0, lt=1, description="of the image, either way")
     height_shift_range: float = Field(ge=0, lt=1)
     brightness_range: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)]
+    noise_range: float = Field(ge=0, description="largest standard deviation of added noise, of the image's range")
 
 
 class Data(Section):

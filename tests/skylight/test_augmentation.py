@@ -7,7 +7,7 @@ import tensorflow as tf
 from skylight.augmentation import Augmentation, augment, image_batches, plain_batches
 
 NOTHING = Augmentation(0, False, False, 0, 0, (1, 1))
-EVERYTHING = Augmentation(360, True, True, 0.1, 0.1, (0.7, 1.3))
+EVERYTHING = Augmentation(360, True, True, 0.1, 0.1, (0.7, 1.3), 0.1)
 
 
 @pytest.fixture
@@ -48,6 +48,15 @@ def test_brightness_is_a_factor(images):
     dim = changed(images // 4, Augmentation(0, False, False, 0, 0, (0.7, 1.3)))
     factors = dim.sum(axis=(1, 2, 3)) / (images // 4 / 255).sum(axis=(1, 2, 3))
     assert 0.7 <= factors.min() < factors.max() <= 1.3
+
+
+def test_noise_is_up_to_a_share_of_the_range():
+    images = np.full((200, 12, 12, 3), 100, dtype=np.uint8)
+    images[:, :6] = 151  # a range of 0.2
+    noisy = changed(images, Augmentation(0, False, False, 0, 0, (1, 1), 0.5))
+    levels = (noisy - images / 255).std(axis=(1, 2, 3)) / 0.2
+    assert levels.min() < 0.05 and 0.4 < levels.max() < 0.56
+    assert levels.mean() == pytest.approx(0.25, abs=0.03)
 
 
 def test_a_later_epoch_is_the_same_whether_or_not_the_earlier_ones_were_drawn(images):

@@ -117,7 +117,7 @@ def test_the_ensemble_is_the_mean_and_its_errors_are_those_of_its_predictions(ch
 def test_heatmaps_are_as_published(chapter):
     assets = pd.read_csv(chapter / "data/simulated/galaxy_zoo/gz2_filename_mapping.csv")["asset_id"]
     for model in MODELS:
-        folder = chapter / f"out/bars/{model}/heatmaps/0.15"
+        folder = chapter / f"out/bars/{model}/heatmaps/0.1"
         assert {p.name for p in folder.iterdir()} == {f"{asset}.jpg.npy" for asset in assets}
         heatmap = np.load(folder / f"{assets[0]}.jpg.npy")
         assert (heatmap.shape, heatmap.dtype) == ((1, 71, 71), np.float32)
@@ -183,7 +183,7 @@ def test_a_bad_image_is_left_out_of_everything(copy):
 def test_what_users_may_get_wrong_is_one_line(copy):
     assert "'exception' (known: vgg16, resnet50v2, xception)" in fails(train_models, "exception")
     assert "part must be val or test, got 'train'" in fails(measure_barlengths, "train")
-    Path("out/bars/vgg16/heatmaps/0.15").rename("elsewhere")
+    Path("out/bars/vgg16/heatmaps/0.1").rename("elsewhere")
     assert "no such heatmap" in fails(measure_barlengths, "val")
     change_params(lambda bars: bars["xai"].update(validation_split=0.01))
     assert "bars.xai.validation_split: 0.01 of 15 galaxies leaves the first part empty" in fails(
