@@ -70,7 +70,7 @@ def plain_batches(images: np.ndarray, labels: np.ndarray | None, batch_size: int
 
 
 def augment(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Turn, flip, shift, brighten and add noise to each of (B, H, W, C) float images; what moves in is the reflection."""
+    """Turn, flip, shift, brighten (B, H, W, C) float images and add noise; what moves in is the reflection."""
     shape = tf.shape(images)
     count, height, width = shape[0], tf.cast(shape[1], tf.float32), tf.cast(shape[2], tf.float32)
     draws = tf.random.stateless_uniform([6, count], seeds, -1.0, 1.0)
