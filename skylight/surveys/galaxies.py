@@ -281,7 +281,7 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
     barred = rng.random() < 0.5
     armed = rng.random() < 0.75
     bulge_fraction = float(np.clip(0.12 * np.exp(0.7 * rng.standard_normal()), 0.01, 0.5))
-    bar_fraction = float(rng.uniform(0.04, 0.25)) if barred else 0.0
+    bar_fraction = float(rng.uniform(0.08, 0.3)) if barred else 0.0
     cos_inclination = float(rng.uniform(0.04, 1))
     return Galaxy(
         **common,
@@ -293,7 +293,7 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
         bulge_index=_index(rng.uniform(1, 3)),
         bar_fraction=bar_fraction,
         bar_radius=float(np.clip(0.49 * np.exp(0.33 * rng.standard_normal()), 0.12, 1.1)),
-        bar_axis_ratio=float(rng.uniform(0.17, 0.36)),
+        bar_axis_ratio=float(rng.uniform(0.15, 0.32)),
         bar_angle=rng.uniform(0, np.pi),
         arm_fraction=float(rng.uniform(0.05, 0.4)) if armed else 0.0,
         arm_count=int(rng.choice([1, 2, 3, 4, 5], p=[0.06, 0.6, 0.16, 0.1, 0.08])) if armed else 0,
