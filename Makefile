@@ -1,6 +1,8 @@
 # Thin entry points; everything they do can be typed by hand from .venv/bin.
 PYTHON ?= python3
 BIN := .venv/bin
+# The stages say `python`: that of the environment.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: figures test lint bench requirements
 
 figures: .venv/user

@@ -10,7 +10,7 @@ class InputError(Exception):
 
 
 def script(main: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a script's ``main``: an `InputError` becomes one line on stderr and exit status 1."""
+    """Decorate a script's ``main``: an `InputError` or a missing file becomes one line on stderr and exit status 1."""
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
@@ -18,5 +18,7 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
             main(*args, **kwargs)
         except InputError as error:
             sys.exit(f"error: {error}")
+        except FileNotFoundError as error:
+            sys.exit(f"error: {error.filename}: no such file; if another step makes it, `dvc repro` runs that first")
 
     return run

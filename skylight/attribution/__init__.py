@@ -24,6 +24,7 @@ _HOMES = {
     "rise": "occlusion",
     "deep_shap": "shapley",
     "gradient_shap": "shapley",
+    "lrp": "relevance",
 }
 
 

@@ -11,6 +11,7 @@ from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
     images_spec,
+    layer_outputs,
     output_model,
     over_batches,
     over_variants,
@@ -265,7 +266,7 @@ def _masked_answers(model: keras.Model) -> Callable:
 
 def _activations_and_scores(model: keras.Model, layer: str) -> keras.Model:
     scores = score_model(model)
-    return keras.Model(scores.inputs, [scores.get_layer(layer).output, scores.outputs[0]])
+    return keras.Model(scores.inputs, [layer_outputs(model)[layer], scores.outputs[0]])
 
 
 def spatial_layer(model: keras.Model, name: str | None = None) -> str:
@@ -276,15 +277,10 @@ def spatial_layer(model: keras.Model, name: str | None = None) -> str:
     InputError
         If there is no such layer, or it has no spatial output.
     """
-    spatial = [
-        layer.name
-        for layer in score_model(model).layers
-        if not isinstance(layer, keras.layers.InputLayer) and len(getattr(layer.output, "shape", ())) == 4
-    ]
+    spatial = [layer for layer, output in layer_outputs(model).items() if len(output.shape) == 4]
     if not spatial:
         raise InputError(f"model {model.name}: has no layer with a spatial output (N, h, w, k)")
     if name is not None and name not in spatial:
-        raise InputError(
-            f"layer: {name!r} is no layer of model {model.name} with a spatial output; those are {spatial}"
-        )
+        known = ", ".join(spatial)
+        raise InputError(f"layer: model {model.name} has no layer {name!r} with a spatial output; it has {known}")
     return name or spatial[-1]

@@ -1,15 +1,13 @@
 """Activation maximization: an input that a unit of the network answers to most."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
-from tf_keras_vis.activation_maximization import ActivationMaximization
-from tf_keras_vis.activation_maximization.callbacks import Callback
-from tf_keras_vis.activation_maximization.regularizers import Norm, TotalVariation2D
-from tf_keras_vis.utils.scores import CategoricalScore
 from tqdm import tqdm
 
-from skylight.attribution.scoring import score_model
+from skylight.attribution.scoring import images_spec, layer_outputs, per_model, score_model
 from skylight.errors import InputError
 
 
@@ -25,9 +23,11 @@ def activation_maximization(
     jitter: int = 0,
     seed: int = 0,
 ) -> np.ndarray:
-    """Climb from noise to an image that maximises a unit (Erhan et al. 2009), by tf-keras-vis.
+    """Climb from noise to an image that maximises a unit (Erhan et al. 2009, Univ. Montreal TR 1341).
 
-    RMSprop with steps of 1/255 of the value range, on the unit minus the regularisers.
+    RMSprop (decay 0.999, steps of 1/255 of the value range) on the unit minus the regularisers; the image is cut
+    to the range at the end. Regularisers and jitter are those of tf-keras-vis, and so is the answer; its loop runs
+    the network eagerly.
 
     Parameters
     ----------
@@ -71,31 +71,39 @@ def activation_maximization(
         if not fits:
             raise InputError(f"{name}, got {got}")
     random = np.random.default_rng(seed)
-    start = low + (high - low) * random.uniform(0.45, 0.55, (1, *network.input_shape[1:]))
-
-    def rolled(image):
-        return tf.roll(image, random.integers(-jitter, jitter + 1, 2), axis=(1, 2))
-
-    with tqdm(total=steps, desc="activation_maximization", unit="step", delay=3, leave=False) as bar:
-        image = ActivationMaximization(network)(
-            CategoricalScore(unit),
-            tf.constant(start, tf.float32),
-            input_range=(float(low), float(high)),
-            input_modifiers=[rolled] if jitter else [],
-            regularizers=[TotalVariation2D(total_variation), Norm(norm, p=1)],
-            steps=steps,
-            optimizer=keras.optimizers.RMSprop(learning_rate=(high - low) / 255, rho=0.999),
-            callbacks=[_Progress(bar)],
-        )
-    return np.asarray(image[0], np.float32)
+    image = low + (high - low) * random.uniform(0.45, 0.55, (1, *network.input_shape[1:]))
+    image, memory = tf.constant(image, tf.float32), tf.zeros(image.shape)
+    step = per_model(model, _step, layer)
+    options = [tf.constant(number, tf.float32) for number in ((high - low) / 255, total_variation, norm)]
+    for _ in tqdm(range(steps), desc="activation_maximization", unit="step", delay=3, leave=False):
+        shift = random.integers(-jitter, jitter + 1, 2, dtype=np.int32)
+        image, memory = step(image, memory, tf.constant(unit), shift, *options)
+    return np.clip(image[0].numpy(), low, high, dtype=np.float32)
 
 
-class _Progress(Callback):
-    def __init__(self, bar: tqdm):
-        self.bar = bar
+def _step(model: keras.Model, layer: str | None) -> Callable:
+    """Compile image (1, H, W, C), memory, unit, shift (2,), rate, weights -> next image and memory.
 
-    def __call__(self, *args, **kwargs) -> None:
-        self.bar.update()
+    The memory is RMSprop's running mean of the squared gradient.
+    """
+    network = _network(model, layer)
+    number, image = tf.TensorSpec([]), images_spec(model)
+
+    @tf.function(
+        input_signature=[image, image, tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32), *[number] * 3]
+    )
+    def run(image, memory, unit, shift, rate, total_variation, norm):
+        image = tf.roll(image, shift, axis=[1, 2])
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(image)
+            height = tf.reduce_mean(tf.gather(network(image, training=False), unit, axis=-1))
+            roughness = tf.image.total_variation(image)[0] / tf.cast(tf.size(image), tf.float32)
+            descent = total_variation * roughness + norm * tf.reduce_mean(tf.abs(image)) - height
+        slope = tape.gradient(descent, image)
+        memory = 0.999 * memory + 0.001 * slope**2
+        return image - rate * slope * tf.math.rsqrt(memory + 1e-7), memory
+
+    return run
 
 
 def _network(model: keras.Model, layer: str | None) -> keras.Model:
@@ -104,7 +112,7 @@ def _network(model: keras.Model, layer: str | None) -> keras.Model:
         raise InputError(f"model {model.name}: must take images of one size, got {scores.input_shape[1:]}")
     if layer is None:
         return scores
-    names = [layer.name for layer in scores.layers]
-    if layer not in names:
-        raise InputError(f"layer: model {model.name} has no layer {layer!r}; it has {', '.join(names)}")
-    return keras.Model(scores.inputs, scores.get_layer(layer).output)
+    outputs = layer_outputs(model)
+    if layer not in outputs:
+        raise InputError(f"layer: model {model.name} has no layer {layer!r}; it has {', '.join(outputs)}")
+    return keras.Model(scores.inputs, outputs[layer])

@@ -99,6 +99,21 @@ def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     return inputs[0], outputs[0]
 
 
+def layer_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
+    """Give layer name -> output of the layer in the score model of ``model``, in the order of the layers.
+
+    Unlike ``layer.output`` this holds for layers that other models use too, and for models used as layers. Of a
+    layer that is called several times it is the last output.
+    """
+    nodes = sorted(score_model(model)._nodes_by_depth.items(), reverse=True)
+    return {
+        node.operation.name: node.outputs[0]
+        for _, level in nodes
+        for node in level
+        if not isinstance(node.operation, keras.layers.InputLayer)
+    }
+
+
 def twin(layer: keras.Layer, **changes: Any) -> keras.Layer:
     """Copy a layer with some of its configuration changed; copy and layer share their variables.
 
@@ -108,6 +123,8 @@ def twin(layer: keras.Layer, **changes: Any) -> keras.Layer:
         If the layer keeps variables in layers of its own, which a copy would not share.
     """
     copy = type(layer).from_config(layer.get_config() | changes)
+    if not isinstance(layer, keras.Layer):  # a bare operation (``keras.ops.tanh(x)``), which has no variables
+        return copy
     for name, value in vars(layer).items():  # what the layer's build() has made
         if vars(copy).get(name) is None or isinstance(value, keras.Variable):
             setattr(copy, name, value)

@@ -79,13 +79,13 @@ def _line(model: type[Section], fault: dict) -> str:
     if kind in _TYPES:
         wanted = _TYPES[kind]
     elif kind == "greater_than_equal":
-        wanted = f"at least {limits['ge']}"
+        wanted = f"at least {limits['ge']:g}"
     elif kind == "greater_than":
-        wanted = f"more than {limits['gt']}"
+        wanted = f"more than {limits['gt']:g}"
     elif kind == "less_than_equal":
-        wanted = f"at most {limits['le']}"
+        wanted = f"at most {limits['le']:g}"
     elif kind == "less_than":
-        wanted = f"less than {limits['lt']}"
+        wanted = f"less than {limits['lt']:g}"
     elif kind == "literal_error":
         wanted = f"one of {limits['expected']}"
     elif kind == "union_tag_not_found":

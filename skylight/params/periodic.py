@@ -76,6 +76,15 @@ class Heatmaps(Section):
     seed: Seed
 
 
+class Methods(Section):
+    """All methods of attribution side by side, and how far to trust them."""
+
+    example_class: str
+    objects_per_class: int = Field(ge=1)
+    lrp_rules: list[str]
+    seed: Seed
+
+
 class Transfer(Section):
     """The trained network on other surveys, as it is and fine-tuned."""
 
@@ -98,6 +107,7 @@ class Periodic(Section):
     train: Train
     test: Test
     heatmaps: Heatmaps
+    methods: Methods
     transfer: Transfer
 
     @model_validator(mode="after")

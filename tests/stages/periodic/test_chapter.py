@@ -110,14 +110,17 @@ STRIPE82 = {
 
 
 def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
-    """The 483 RR Lyrae of Stripe 82 (Sesar et al. 2010), from transform to figures, with a network of two classes."""
+    """The 483 RR Lyrae of Stripe 82 (Sesar et al. 2010), from transform to figures, with a network of two classes.
+
+    500 epochs as published; the accuracy that is printed stands in the README.
+    """
     shutil.copytree(real_data("s82_rrlyrae"), tiny.path / "data/stripe82")
     tiny.change(
         **{
             "periodic.classes": ["RRab", "RRc"],
             "periodic.data": STRIPE82,
             "periodic.transfer.surveys": {},
-            "periodic.train.epochs": 60,
+            "periodic.train.epochs": 500,
             "periodic.heatmaps.min_probability": 0.8,
         }
     )
@@ -130,7 +133,9 @@ def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
             f"\nStripe 82, {test['objects']} test stars of 483: network accuracy {cnn['accuracy']:.3f}, "
             f"MCC {cnn['mcc']:.3f}, F1 {cnn['f1']}; forest accuracy {forest['accuracy']:.3f}"
         )
-    # 379 of 483 are RRab: always saying so is right for 0.785.
-    assert cnn["accuracy"] > 0.9
+    # Better than always saying RRab, by more than three standard errors of that.
+    predictions = pd.read_csv(tiny.path / "out/periodic/predictions.csv")
+    share = (predictions["class"] == "RRab").mean()
+    assert cnn["accuracy"] > share + 3 * (share * (1 - share) / len(predictions)) ** 0.5
     figures = tiny.path / "out/periodic/figures"
     assert (figures / "median_blanking.png").exists() and (figures / "folded.png").exists()

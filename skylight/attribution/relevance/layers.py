@@ -1,0 +1,420 @@
+"""What each layer is to LRP: one part, or several in a row, of a handful of kinds.
+
+- `Linear`: an affine map; a rule shares relevance over its inputs;
+- `Sum`: adds its inputs up; a rule shares relevance over them;
+- `Largest`: max pooling;
+- `Pass`: one input cell makes one output cell (activations): relevance stays in its cell (Bach et al. 2015);
+- `Route`: cells are moved, copied, joined or cut (flatten, padding): relevance goes back to where the cell was.
+
+``part(*xs)`` computes the part for `Cells` xs and gives its `Cells` together with the way back, a function
+``back(rule, relevance of the outputs) -> relevances of the xs``.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from skylight.attribution.relevance.rules import Affine, Rule, WinnerTakesAll
+from skylight.errors import InputError
+from skylight.networks import rotation
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What flows between parts: the values, and what is known of them before they are computed.
+
+    Attributes
+    ----------
+    values : tensor
+        (N, ...).
+    signed : bool
+        Whether some of them may be negative.
+    real : tensor or None
+        0 for the cells that a padding made, 1 for the others; None if all are real.
+    """
+
+    values: tf.Tensor
+    signed: bool = True
+    real: tf.Tensor | None = None
+
+
+Back = Callable[[Rule, tf.Tensor], list[tf.Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """An affine map z = transform(x, kernel) + bias.
+
+    Attributes
+    ----------
+    transform : callable
+        (x, kernel) -> w x, linear in both.
+    weights : callable
+        dtype -> (kernel, bias). It reads the layer's variables, so that later training is followed.
+    weighted : bool
+        Whether the map mixes its inputs by learned weights (dense layers and convolutions).
+    output_axes : int
+        How many of the last axes of a weighted kernel make up the output channels; 2 for a depthwise kernel
+        (rows, columns, channels, multiplier).
+    grouped : bool
+        Whether the inputs fall into groups that share an axis of the kernel.
+    averages : bool
+        Whether it only averages, so that the outputs have the signs of the inputs.
+    """
+
+    transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    weights: Callable[[tf.DType], tuple[tf.Tensor, tf.Tensor]]
+    weighted: bool = False
+    output_axes: int = 1
+    grouped: bool = False
+    averages: bool = False
+
+    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+        affine = Affine(self.transform, *self.weights(x.values.dtype), x.signed, x.real)
+        outputs = Cells(affine(x.values), signed=x.signed or not self.averages)
+        return outputs, lambda rule, relevance: [rule(affine, x.values, relevance)]
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of several inputs of one shape; stacked, (N, K, ...), they are the inputs of one affine map."""
+
+    def __call__(self, *xs: Cells) -> tuple[Cells, Back]:
+        signed = any(x.signed for x in xs)
+        values = [x.values for x in xs]
+        affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(x, axis=1), *unit(values[0].dtype), signed)
+
+        def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor]:
+            return tf.unstack(rule(affine, tf.stack(values, axis=1), relevance), axis=1)
+
+        return Cells(tf.add_n(values), signed), back
+
+
+@dataclass(frozen=True, eq=False)
+class Largest:
+    """Max pooling; ``windows(x, fill)`` gives the K cells of every window, (K, *shape of the output).
+
+    A rule other than `WinnerTakesAll` treats it as the sum of the window.
+    """
+
+    function: Callable[[tf.Tensor], tf.Tensor]
+    windows: Callable[[tf.Tensor, float], tf.Tensor]
+
+    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+        values = x.values
+
+        def cells(x: tf.Tensor) -> tf.Tensor:
+            return self.windows(x, 0)
+
+        def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor]:
+            if isinstance(rule, WinnerTakesAll):
+                return _moved_back(cells, [values], rule(self.windows(values, values.dtype.min), relevance))
+            return [rule(affine, values, relevance)]
+
+        affine = Affine(
+            lambda x, kernel: kernel * tf.reduce_sum(cells(x), axis=0), *unit(values.dtype), x.signed, x.real
+        )
+        return Cells(self.function(values), x.signed), back
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """A function of every cell by itself; ``rectifies`` where it is never negative."""
+
+    function: Callable[[tf.Tensor], tf.Tensor]
+    rectifies: bool
+
+    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+        outputs = Cells(self.function(x.values), not self.rectifies, x.real)
+        return outputs, lambda rule, relevance: [relevance]
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """A function, of one or several inputs, whose every output cell is one input cell or, where it ``pads``, 0."""
+
+    function: Callable[..., tf.Tensor]
+    pads: bool = False
+
+    def __call__(self, *xs: Cells) -> tuple[Cells, Back]:
+        values = [x.values for x in xs]
+        padded = self.pads or any(x.real is not None for x in xs)
+        real = [tf.ones_like(x.values) if x.real is None else x.real for x in xs] if padded else None
+        outputs = Cells(self.function(*values), any(x.signed for x in xs), self.function(*real) if padded else None)
+        return outputs, lambda rule, relevance: _moved_back(self.function, values, relevance)
+
+
+Part = Linear | Sum | Largest | Pass | Route
+IDENTITY = Route(tf.identity)
+
+
+def unit(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+    """Give the kernel and the bias of a layer without weights: 1 and 0."""
+    return tf.ones((), dtype), tf.zeros((), dtype)
+
+
+def _moved_back(function: Callable[..., tf.Tensor], xs: list[tf.Tensor], y: tf.Tensor) -> list[tf.Tensor]:
+    """Send ``y`` back through a function that moves cells."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(xs)
+        moved = function(*xs)
+    return tape.gradient(moved, xs, output_gradients=y)
+
+
+def parts(node: Any) -> list[Part]:
+    """Give the parts of one call of a layer.
+
+    Parameters
+    ----------
+    node : keras Node
+        The call, in the graph of a functional model.
+
+    Raises
+    ------
+    InputError
+        If LRP does not know the layer; the message names it and lists what is supported.
+    """
+    layer = node.operation
+    inputs = len(node.input_tensors)
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise InputError(f"layer {layer.name}: channels_first is not supported by LRP, only channels_last")
+    if _mixes_with_constant(node):
+        return [_with_constant(node)]
+    if type(layer).__name__ == "Add" and len({tensor.shape for tensor in node.input_tensors}) == 1:
+        return [Sum()]
+    if type(layer) in _PARTS and (inputs == 1 or type(layer) is layers.Concatenate):
+        return _PARTS[type(layer)](layer)
+    supported = sorted(["Add", "InputLayer", "Multiply by a constant", *(kind.__name__ for kind in _PARTS)])
+    raise InputError(
+        f"layer {layer.name}: {type(layer).__name__} of {inputs} input(s) is not supported by LRP; "
+        f"supported are {', '.join(supported)}"
+    )
+
+
+_ELEMENTWISE = ("Add", "Multiply", "Subtract", "Divide", "TrueDivide")  # layers, or what +, *, - and / make
+
+
+def _mixes_with_constant(node: Any) -> bool:
+    arguments = keras.tree.flatten(node.arguments.args)
+    kind = type(node.operation).__name__
+    divides_by_it = "Divide" in kind and isinstance(arguments[-1], keras.KerasTensor)
+    return kind in _ELEMENTWISE and len(node.input_tensors) == 1 and not divides_by_it
+
+
+def _with_constant(node: Any) -> Linear:
+    """Multiply by a constant, add one, ...: read off what the operation makes of 0 and of 1."""
+    tensor = node.input_tensors[0]
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        def applied(value: float) -> tf.Tensor:
+            shape = [1 if size is None else size for size in tensor.shape]
+            args, kwargs = node.arguments.fill_in({id(tensor): tf.fill(shape, tf.constant(value, tensor.dtype))})
+            return tf.cast(node.operation.call(*args, **kwargs), dtype)
+
+        offset = applied(0)
+        return applied(1) - offset, offset
+
+    return Linear(_scaled, weights)
+
+
+def _scaled(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return x * kernel
+
+
+def _variables(layer: layers.Layer, kernel: str = "kernel") -> Callable:
+    """Read a layer's kernel and its bias, 0 where it has none."""
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        bias = tf.zeros((), dtype) if layer.bias is None else tf.cast(layer.bias, dtype)
+        return tf.cast(getattr(layer, kernel), dtype), bias
+
+    return weights
+
+
+_RECTIFIERS = {
+    keras.activations.get(name) for name in ("relu", "relu6", "sigmoid", "softmax", "softplus", "exponential")
+}
+
+
+def _activated(layer: layers.Layer, *linear: Part) -> list[Part]:
+    """Let the activation of a layer follow its linear part."""
+    if layer.activation in (None, keras.activations.linear):
+        return list(linear)
+    return [*linear, Pass(layer.activation, layer.activation in _RECTIFIERS)]
+
+
+def _dense(layer: layers.Dense) -> list[Part]:
+    return _activated(layer, Linear(keras.ops.matmul, _variables(layer), weighted=True))
+
+
+def _conv(layer: layers.Conv1D | layers.Conv2D) -> list[Part]:
+    causal = layer.padding == "causal"
+    padding = "valid" if causal else layer.padding
+    before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
+
+    def transform(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        x = tf.pad(x, [[0, 0], [before, 0], [0, 0]]) if causal else x
+        return keras.ops.conv(x, kernel, layer.strides, padding, "channels_last", layer.dilation_rate)
+
+    return _activated(layer, Linear(transform, _variables(layer), weighted=True, grouped=layer.groups > 1))
+
+
+def _depthwise(layer: layers.DepthwiseConv2D | layers.SeparableConv2D) -> Callable:
+    def transform(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return keras.ops.depthwise_conv(x, kernel, layer.strides, layer.padding, "channels_last", layer.dilation_rate)
+
+    return transform
+
+
+def _depthwise_conv(layer: layers.DepthwiseConv2D) -> list[Part]:
+    return _activated(layer, Linear(_depthwise(layer), _variables(layer), weighted=True, output_axes=2))
+
+
+def _separable_conv(layer: layers.SeparableConv2D) -> list[Part]:
+    """A depthwise and then a pointwise convolution: a rule is applied to the one, then to the other."""
+
+    def kernel(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.cast(layer.depthwise_kernel, dtype), tf.zeros((), dtype)
+
+    def pointwise(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return keras.ops.conv(x, kernel, 1, "valid", "channels_last")
+
+    return _activated(
+        layer,
+        Linear(_depthwise(layer), kernel, weighted=True, output_axes=2),
+        Linear(pointwise, _variables(layer, "pointwise_kernel"), weighted=True),
+    )
+
+
+def _batch_normalization(layer: layers.BatchNormalization) -> list[Part]:
+    """As an affine map of every channel, with the moving statistics."""
+    shape = [1] * layer.input_spec.ndim
+    shape[layer.axis] = -1
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        mean, variance = tf.cast(layer.moving_mean, dtype), tf.cast(layer.moving_variance, dtype)
+        scale = tf.math.rsqrt(variance + layer.epsilon)
+        scale = scale * tf.cast(layer.gamma, dtype) if layer.scale else scale
+        offset = tf.cast(layer.beta, dtype) if layer.center else 0
+        return tf.reshape(scale, shape), tf.reshape(offset - mean * scale, shape)
+
+    return [Linear(_scaled, weights)]
+
+
+def _rescaling(layer: layers.Rescaling) -> list[Part]:
+    return [Linear(_scaled, lambda dtype: (tf.cast(layer.scale, dtype), tf.cast(layer.offset, dtype)))]
+
+
+def _average(layer: layers.Layer) -> list[Part]:
+    return [Linear(lambda x, kernel: kernel * layer.call(x), unit, averages=True)]
+
+
+def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]:
+    def windows(x: tf.Tensor, fill: float) -> tf.Tensor:
+        places = [x]
+        for axis, (pool, stride) in enumerate(zip(layer.pool_size, layer.strides, strict=True), start=1):
+            size, same = x.shape[axis], layer.padding == "same"
+            count = -(-size // stride) if same else (size - pool) // stride + 1
+            before = max(0, (count - 1) * stride + pool - size) // 2 if same else 0
+            places = [cells for place in places for cells in _places(place, axis, pool, stride, count, before, fill)]
+        return tf.stack(places)
+
+    return [Largest(layer.call, windows)]
+
+
+def _places(x: tf.Tensor, axis: int, pool: int, stride: int, count: int, before: int, fill: float) -> list[tf.Tensor]:
+    """Give, for each of the ``pool`` places in a window along ``axis``, that cell of all ``count`` windows.
+
+    Cells that lie ``stride`` apart are brought together first: far less memory moves on the way back than through
+    one strided slice a place.
+    """
+    rows = count - 1 + -(-pool // stride)
+    margins = [[0, 0]] * len(x.shape)
+    margins[axis] = [before, max(0, rows * stride - before - x.shape[axis])]
+    x = tf.pad(x, margins, constant_values=fill)
+    x = _along(x, axis, 0, rows * stride)
+    grids = tf.unstack(tf.reshape(x, (-1, *x.shape[1:axis], rows, stride, *x.shape[axis + 1 :])), axis=axis + 1)
+    return [_along(grids[start % stride], axis, start // stride, count) for start in range(pool)]
+
+
+def _along(x: tf.Tensor, axis: int, start: int, count: int) -> tf.Tensor:
+    """Cut ``count`` cells from ``start`` along an axis."""
+    begin, size = [0] * len(x.shape), [-1] * len(x.shape)
+    begin[axis], size[axis] = start, count
+    return tf.slice(x, begin, size)  # its way back is six times as fast as that of x[:, start : start + count]
+
+
+def _global_max_pooling(layer: layers.GlobalMaxPooling1D | layers.GlobalMaxPooling2D) -> list[Part]:
+    """One window, the whole image."""
+
+    def windows(x: tf.Tensor, fill: float) -> tf.Tensor:
+        cells = tf.reshape(x, (-1, math.prod(x.shape[1:-1]), x.shape[-1]))
+        kept = [1] * (len(x.shape) - 2) if layer.keepdims else []
+        return tf.reshape(tf.transpose(cells, (1, 0, 2)), (cells.shape[1], -1, *kept, x.shape[-1]))
+
+    return [Largest(layer.call, windows)]
+
+
+def _activation(layer: layers.Activation) -> list[Part]:
+    return [Pass(layer.activation, layer.activation in _RECTIFIERS)]
+
+
+def _relu(layer: layers.ReLU | layers.LeakyReLU) -> list[Part]:
+    return [Pass(layer.call, rectifies=not layer.negative_slope)]
+
+
+def _identity(layer: layers.Layer) -> list[Part]:
+    return [IDENTITY]
+
+
+def _route(layer: layers.Layer) -> list[Part]:
+    return [Route(layer.call)]
+
+
+def _padding(layer: layers.ZeroPadding1D | layers.ZeroPadding2D) -> list[Part]:
+    return [Route(layer.call, pads=True)]
+
+
+def _joined(layer: layers.Concatenate) -> list[Part]:
+    return [Route(lambda *xs: layer.call(list(xs)))]
+
+
+_PARTS: dict[type, Callable[[Any], list[Part]]] = {
+    layers.Dense: _dense,
+    layers.Conv1D: _conv,
+    layers.Conv2D: _conv,
+    layers.DepthwiseConv2D: _depthwise_conv,
+    layers.SeparableConv2D: _separable_conv,
+    layers.BatchNormalization: _batch_normalization,
+    layers.Rescaling: _rescaling,
+    layers.AveragePooling1D: _average,
+    layers.AveragePooling2D: _average,
+    layers.GlobalAveragePooling1D: _average,
+    layers.GlobalAveragePooling2D: _average,
+    rotation.CyclicAveragePooling: _average,
+    layers.MaxPooling1D: _max_pooling,
+    layers.MaxPooling2D: _max_pooling,
+    layers.GlobalMaxPooling1D: _global_max_pooling,
+    layers.GlobalMaxPooling2D: _global_max_pooling,
+    layers.Activation: _activation,
+    layers.ReLU: _relu,
+    layers.LeakyReLU: _relu,
+    layers.Dropout: _identity,
+    layers.SpatialDropout1D: _identity,
+    layers.SpatialDropout2D: _identity,
+    layers.Flatten: _route,
+    layers.Reshape: _route,
+    layers.Permute: _route,
+    layers.ZeroPadding1D: _padding,
+    layers.ZeroPadding2D: _padding,
+    layers.Cropping1D: _route,
+    layers.Cropping2D: _route,
+    layers.Concatenate: _joined,
+    rotation.QuarterTurns: _route,
+    rotation.JoinRotations: _route,
+}

@@ -1,0 +1,270 @@
+"""The rules of layer-wise relevance propagation: how a layer hands the relevance of its outputs to its inputs.
+
+A rule is called as ``rule(affine, x, relevance)``: the layer as an `Affine` map z = w x + b, its inputs x, and the
+relevance R of its outputs; it gives the relevance of its inputs, of the shape of x. In the equations z_jk is
+x_j w_jk, what input j contributes to output k, and z_k is what they and the bias add up to. Conventions are those
+of the LRP Toolbox (Lapuschkin et al. 2016, JMLR 17, 114):
+
+- *sign*: denominators are kept away from zero by ``epsilon * sign(z)`` with sign(0) = +1;
+- *bias*: it is part of z_k, and what falls to it stays there: the relevances of the inputs add up to that of the
+  outputs less the share of the biases (and of epsilon). `Flat`, `WSquare` and `ZBox` give the bias nothing;
+- *max pooling*: the winner takes all, and several equal winners share equally (`WinnerTakesAll`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+
+from skylight.errors import InputError
+
+TINY = 1e-12  # keeps a division from being 0 / 0 where a rule asks for no stabiliser
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """The map z = transform(x, kernel) + bias, linear in x and in the kernel.
+
+    A layer without weights of its own (average pooling, a sum) has the scalar 1 for a kernel.
+
+    Attributes
+    ----------
+    signed : bool
+        False where the inputs are known not to be negative, which spares rules the work on their negative parts.
+    real : tensor or None
+        0 for the inputs that a padding made, 1 for the others; None if all are real.
+    """
+
+    transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    kernel: tf.Tensor
+    bias: tf.Tensor
+    signed: bool = True
+    real: tf.Tensor | None = None
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Give w x + b."""
+        return self.linear(x) + self.bias
+
+    def linear(self, x: tf.Tensor) -> tf.Tensor:
+        """Give w x."""
+        return self.transform(x, self.kernel)
+
+    def transpose(self, x: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
+        """Give the sum over outputs k of w_jk c_k, of the shape of ``x``."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            z = self.linear(x)
+        return tape.gradient(z, x, output_gradients=c)
+
+    def reweighted(self, change: Callable[[tf.Tensor], tf.Tensor]) -> "Affine":
+        """Give the same map with another kernel and bias."""
+        return replace(self, kernel=change(self.kernel), bias=change(self.bias))
+
+    def ones(self, x: tf.Tensor) -> tf.Tensor:
+        """Give 1 for every real input, of the shape of ``x``."""
+        return tf.ones_like(x) if self.real is None else self.real
+
+
+@dataclass(frozen=True)
+class Simple:
+    """LRP-0: R_j = sum_k z_jk / z_k R_k (Bach et al. 2015, PLoS ONE 10, e0130140, eq. 56)."""
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return Epsilon(TINY)(affine, x, relevance)
+
+
+@dataclass(frozen=True)
+class Epsilon:
+    """R_j = sum_k z_jk / (z_k + epsilon sign(z_k)) R_k (Bach et al. 2015, eq. 58).
+
+    Attributes
+    ----------
+    epsilon : float
+        Above 0. Small ones only keep the division finite; 0.01 to 1 take noise out of the map.
+    """
+
+    epsilon: float = 1e-6
+
+    def __post_init__(self):
+        if not self.epsilon > 0:
+            raise InputError(f"epsilon: must be above 0, got {self.epsilon}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return x * affine.transpose(x, relevance / stabilised(affine(x), self.epsilon))
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """R_j = sum_k (z_jk + gamma z_jk^s) / (z_k + gamma z_k^s) R_k: what agrees with the sign s of z_k counts more.
+
+    For inputs that are not negative and z_k > 0 this is x_j (w_jk + gamma w_jk^+) over its sum, the rule of
+    Montavon et al. 2019 (LNCS 11700, ch. 10); written for either sign as by Andeol et al. 2021 (arXiv:2106.13346).
+
+    Attributes
+    ----------
+    gamma : float
+        At least 0. 0 is LRP-0, infinity the z-plus rule.
+    """
+
+    gamma: float = 0.25
+
+    def __post_init__(self):
+        if not self.gamma >= 0:
+            raise InputError(f"gamma: must be at least 0, got {self.gamma}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        up, down = OneSign.split(affine, lambda w: w + self.gamma * positive(w), lambda w: w + self.gamma * negative(w))
+        agrees = affine(x) >= 0
+        c = relevance / stabilised(tf.where(agrees, up(x), down(x)), TINY)
+        c_up = tf.where(agrees, c, tf.zeros_like(c))
+        return up.share(x, c_up) + down.share(x, c - c_up)
+
+
+@dataclass(frozen=True)
+class AlphaBeta:
+    """R_j = sum_k (alpha z_jk^+ / z_k^+ - beta z_jk^- / z_k^-) R_k (Bach et al. 2015, eq. 60, its beta negated).
+
+    z_k^+ is the sum of the positive contributions (the bias too, where it is positive), z_k^- that of the negative
+    ones; inputs may have either sign. Where an output has contributions of one sign only, nothing stands for the
+    other: its relevance is multiplied by alpha, or by -beta.
+
+    Attributes
+    ----------
+    alpha, beta : float
+        alpha - beta = 1. 2 and 1 for maps with counter-evidence, 1 and 0 for the z-plus rule.
+    """
+
+    alpha: float = 2.0
+    beta: float = 1.0
+
+    def __post_init__(self):
+        if abs(self.alpha - self.beta - 1) > 1e-6:
+            raise InputError(f"alpha, beta: alpha - beta must be 1, got {self.alpha} and {self.beta}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        up, down = OneSign.split(affine, positive, negative)
+        result = 0
+        if self.alpha:
+            result += up.share(x, self.alpha * relevance / stabilised(up(x), TINY))
+        if self.beta:
+            result -= down.share(x, self.beta * relevance / stabilised(down(x), TINY))
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class OneSign:
+    """The contributions z_jk with those of one sign picked out or raised: x^+ w + x^- v.
+
+    ``same`` has the weights w, changed where they have that sign, ``other`` the weights v, changed where they have
+    the other one: times a negative input, these make the contributions of that sign.
+    """
+
+    same: Affine
+    other: Affine
+
+    @classmethod
+    def split(cls, affine: Affine, plus: Callable, minus: Callable) -> tuple["OneSign", "OneSign"]:
+        """Give the same for the positive contributions, w changed by ``plus``, and the negative, by ``minus``."""
+        up, down = affine.reweighted(plus), affine.reweighted(minus)
+        return cls(up, down), cls(down, up)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Give their sum over the inputs, the bias of ``same`` among them."""
+        if not self.same.signed:
+            return self.same(x)
+        return self.same(positive(x)) + self.other.linear(negative(x))
+
+    def share(self, x: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
+        """Give, for every input j, the sum over outputs k of its contribution to k, times c_k."""
+        if not self.same.signed:
+            return x * self.same.transpose(x, c)
+        return positive(x) * self.same.transpose(x, c) + negative(x) * self.other.transpose(x, c)
+
+
+@dataclass(frozen=True)
+class Flat:
+    """R_j = sum_k 1 / n_k R_k: every output shares equally over the n_k inputs that it sees.
+
+    Bach et al. 2016 (ICIP, "Controlling explanatory heatmap resolution and semantics via decomposition depth").
+    """
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return _by_weight(affine.reweighted(tf.ones_like), x, relevance)
+
+
+@dataclass(frozen=True)
+class WSquare:
+    """R_j = sum_k w_jk^2 / sum_j w_jk^2 R_k, the w-squared rule.
+
+    Montavon et al. 2017 (Pattern Recognition 65, 211).
+    """
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        return _by_weight(affine.reweighted(tf.square), x, relevance)
+
+
+def _by_weight(affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+    """Share ``relevance`` by weights alone: R_j = sum_k w_jk / sum_j w_jk R_k."""
+    ones = affine.ones(x)
+    return ones * affine.transpose(x, relevance / stabilised(affine.linear(ones), TINY))
+
+
+@dataclass(frozen=True)
+class ZBox:
+    """R_j = sum_k (z_jk - l w_jk^+ - h w_jk^-) / sum_j (...) R_k for inputs between l and h.
+
+    The z-box rule of Montavon et al. 2017 (Pattern Recognition 65, 211), for the layer that sees the image.
+
+    Attributes
+    ----------
+    low, high : float or sequence of float
+        Smallest and largest value that an input can take, one for all or one a channel; low <= 0 <= high.
+    """
+
+    low: float | tuple[float, ...] = 0.0
+    high: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self):
+        for name in ("low", "high"):
+            bound = np.asarray(getattr(self, name), dtype=float)
+            object.__setattr__(self, name, tuple(bound.tolist()) if bound.ndim else float(bound))
+        if np.max(self.low) > 0 or np.min(self.high) < 0:
+            raise InputError(f"zbox: must have low <= 0 <= high, got {self.low} and {self.high}")
+
+    def __call__(self, affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        low, high = (affine.ones(x) * tf.constant(bound, x.dtype) for bound in (self.low, self.high))
+        up, down = affine.reweighted(positive), affine.reweighted(negative)
+        z = affine.linear(x) - up.linear(low) - down.linear(high)
+        c = relevance / stabilised(z, TINY)
+        return x * affine.transpose(x, c) - low * up.transpose(low, c) - high * down.transpose(high, c)
+
+
+@dataclass(frozen=True)
+class WinnerTakesAll:
+    """Max pooling: the largest input of a window gets its relevance; equal ones share equally (LRP Toolbox).
+
+    It is called with the windows, (K, ...) for K cells each, in place of the affine map and its inputs.
+    """
+
+    def __call__(self, windows: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
+        winners = tf.cast(windows == tf.reduce_max(windows, axis=0), relevance.dtype)
+        return winners * (relevance / tf.reduce_sum(winners, axis=0))
+
+
+Rule = Simple | Epsilon | Gamma | AlphaBeta | Flat | WSquare | ZBox | WinnerTakesAll
+
+
+def stabilised(z: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Give z + epsilon sign(z), with sign(0) = +1."""
+    return z + tf.where(z >= 0, tf.constant(epsilon, z.dtype), tf.constant(-epsilon, z.dtype))
+
+
+def positive(w: tf.Tensor) -> tf.Tensor:
+    """Give the positive part, w where w > 0 and 0 elsewhere."""
+    return tf.maximum(w, 0)
+
+
+def negative(w: tf.Tensor) -> tf.Tensor:
+    """Give the negative part, w where w < 0 and 0 elsewhere."""
+    return tf.minimum(w, 0)

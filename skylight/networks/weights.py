@@ -1,0 +1,74 @@
+"""Weights in a folder of NumPy files: ``<layer>-W.npy`` the kernel and ``<layer>-B.npy`` the bias of a layer."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from skylight.errors import InputError
+from skylight.outputs import writing
+
+
+def load_npy_weights(model: keras.Model, folder: str | Path) -> None:
+    """Load the weights of every layer, found by its name; nothing is changed unless all of them fit.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Network of dense layers and convolutions (and layers without weights); those of nested models too.
+    folder : path
+        ``<layer>-W.npy``, shaped as the Keras kernel: (inputs, outputs) for a dense layer, (rows, columns, inputs,
+        outputs) for a convolution; and ``<layer>-B.npy`` (outputs,) where the layer has a bias.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, is not an array, has the wrong shape, or belongs to no layer; or if a layer has
+        weights that are not a kernel and a bias (batch normalisation).
+    """
+    folder = Path(folder)
+    files = _files(model, folder)
+    values = {path: _read(path, variable) for path, variable in files.items()}
+    strange = sorted(set(folder.glob("*-[WB].npy")) - set(files))
+    if strange:
+        raise InputError(f"{strange[0]}: model {model.name} has no such weights")
+    for path, variable in files.items():
+        variable.assign(values[path])
+
+
+def save_npy_weights(model: keras.Model, folder: str | Path) -> None:
+    """Write the weights of every layer to a folder, as `load_npy_weights` reads them; errors are the same."""
+    with writing(folder) as aside:
+        files = _files(model, aside)
+        aside.mkdir()
+        for path, variable in files.items():
+            np.save(path, keras.ops.convert_to_numpy(variable))
+
+
+def _files(model: keras.Model, folder: Path) -> dict[Path, keras.Variable]:
+    """Give the file of every variable of a model."""
+    files = {}
+    for layer in model._flatten_layers(include_self=False, recursive=True):
+        own = layer._trainable_variables + layer._non_trainable_variables
+        if not own:
+            continue
+        named = {"W": getattr(layer, "kernel", None), "B": getattr(layer, "bias", None)}
+        named = {kind: variable for kind, variable in named.items() if variable is not None}
+        if {id(variable) for variable in own} != {id(variable) for variable in named.values()}:
+            kind = type(layer).__name__
+            raise InputError(f"layer {layer.name}: {kind} has other weights than a kernel and a bias")
+        for kind, variable in named.items():
+            files[folder / f"{layer.name}-{kind}.npy"] = variable
+    return files
+
+
+def _read(path: Path, variable: keras.Variable) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        value = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: is not a NumPy array file ({error})") from error
+    if value.shape != tuple(variable.shape):
+        raise InputError(f"{path}: shape must be {tuple(variable.shape)}, got {value.shape}")
+    return value

@@ -1,0 +1,375 @@
+"""LRP through whole networks: literal chains, conservation, options, and what it leaves alone."""
+
+import gc
+import os
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import literal
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from test_folding import randomised
+
+from skylight.attribution import relevance
+from skylight.attribution.relevance import (
+    FIRST,
+    WEIGHTED,
+    AlphaBeta,
+    Epsilon,
+    Flat,
+    Gamma,
+    Simple,
+    WSquare,
+    ZBox,
+    lrp,
+    lrp_layerwise,
+)
+from skylight.attribution.relevance.composites import assign, composite
+from skylight.attribution.relevance.folding import fold
+from skylight.attribution.relevance.graph import walk
+from skylight.attribution.relevance.layers import Cells, Pass
+from skylight.attribution.relevance.rules import WinnerTakesAll
+from skylight.attribution.scoring import score_model
+from skylight.errors import InputError
+from skylight.networks.applications import trunk
+from skylight.networks.periodic_cnn import periodic_cnn
+from skylight.networks.vgg6 import vgg6
+
+SHAPE = (8, 9, 2)
+
+
+def small(*head, activation="relu", bias=True, shape=SHAPE):
+    """A chain of a strided convolution, average and max pooling, and two dense layers."""
+    image = keras.Input(shape, name="image")
+    x = layers.Conv2D(4, 3, padding="same", activation=activation, use_bias=bias, name="conv")(image)
+    x = layers.MaxPooling2D(2, name="max")(x)
+    x = layers.SeparableConv2D(6, 2, activation=activation, use_bias=bias, name="separable")(x)
+    x = layers.AveragePooling2D((1, 2), name="mean")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(5, activation=activation, use_bias=bias, name="dense")(x)
+    for layer in head or [layers.Dense(3, activation="softmax", use_bias=bias, name="scores")]:
+        x = layer(x)
+    return randomised(keras.Model(image, x))
+
+
+def residual(bias=True):
+    """Branches that join again, a nested model, a layer called twice, and constants."""
+    inner_image = keras.Input((8, 9, 4))
+    x = layers.ReLU(name="relu")(inner_image)
+    x = layers.Conv2D(4, 3, padding="same", use_bias=bias, name="conv")(x)
+    x = layers.BatchNormalization(center=bias, name="bn")(x)
+    inner = keras.Model(inner_image, layers.Add(name="add")([x, inner_image]), name="block")
+
+    image = keras.Input(SHAPE, name="image")
+    twice = layers.Conv2D(4, 3, padding="same", activation="relu", use_bias=bias, name="twice")
+    x = layers.Rescaling(2.0, name="rescaling")(image)
+    x = layers.Concatenate(name="concatenate")([x, -0.5 * x])
+    x = inner(twice(twice(x)))
+    x = inner(x)
+    x = layers.Concatenate(name="pools")([layers.GlobalMaxPooling2D()(x), layers.GlobalAveragePooling2D()(x)])
+    model = randomised(keras.Model(image, layers.Dense(3, use_bias=bias, name="scores")(x)))
+    randomised(inner, seed=1)
+    if not bias:
+        inner.get_layer("bn").moving_mean.assign(np.zeros(4))
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).normal(size=(5, *SHAPE)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small()
+
+
+def literal_chain(model, image, target, rules):
+    """Take relevance through `small` layer by layer with full Jacobians, in double precision.
+
+    ``rules`` gives for the convolution, the separable one, the pooling and the dense layers a literal function and
+    its options.
+    """
+    keras.config.set_dtype_policy("float64")
+    layer = {name: type(model.get_layer(name)) for name in ("conv", "max", "mean")}
+    kernels = {name: model.get_layer(name).get_weights() for name in ("conv", "separable", "dense", "scores")}
+    depthwise, pointwise, bias = kernels["separable"]
+    conv = layer["conv"](4, 3, padding="same")
+    parts = [
+        ("conv", conv, kernels["conv"], True),
+        ("max", layers.AveragePooling2D(2), [], False),
+        ("separable", layers.DepthwiseConv2D(2, use_bias=False), [depthwise], False),
+        ("separable", layers.Conv2D(6, 1), [pointwise, bias], True),
+        ("mean", layers.AveragePooling2D((1, 2)), [], False),
+        ("flatten", layers.Flatten(), [], False),
+        ("dense", layers.Dense(5), kernels["dense"], True),
+        ("dense", layers.Dense(3), kernels["scores"], False),
+    ]
+    x, forward = image[None].astype(np.float64), []
+    for name, linear, weights, rectified in parts:
+        linear(x)
+        linear.set_weights(weights)
+        W, b = literal.matrix(lambda x, linear=linear: linear(tf.constant(x)), x)
+        forward.append((name, W, b, x))
+        x = layers.MaxPooling2D(2)(x).numpy() if name == "max" else linear(x).numpy()
+        x = x.clip(min=0) if rectified else x
+    keras.config.set_dtype_policy("float32")
+    relevance = np.where(np.arange(3) == target, x[0], 0)
+    for name, W, b, x in reversed(forward):
+        if name == "max":
+            relevance = literal.winner(W, b, x.ravel(), relevance)[:-1]
+        elif name == "flatten":
+            relevance = W @ relevance
+        else:
+            rule, *options = rules[name]
+            relevance = rule(W, b, x.ravel(), relevance, *options)[:-1]
+    return relevance.reshape(image.shape)
+
+
+@pytest.mark.parametrize(
+    ("rule", "conv", "mean", "dense"),
+    [
+        ("simple", (literal.simple,), (literal.simple,), (literal.simple,)),
+        (Epsilon(0.1),) + ((literal.epsilon, 0.1),) * 3,
+        (Gamma(0.5),) + ((literal.gamma, 0.5),) * 3,
+        ("alphabeta", (literal.alphabeta, 2, 1), (literal.epsilon, 1e-6), (literal.alphabeta, 2, 1)),
+        ("epsilon_plus", (literal.alphabeta, 1, 0), (literal.epsilon, 1e-6), (literal.epsilon, 1e-6)),
+        ("epsilon_alpha2_beta1", (literal.alphabeta, 2, 1), (literal.epsilon, 1e-6), (literal.epsilon, 1e-6)),
+    ],
+)
+def test_a_whole_network_is_the_chain_of_its_layers(model, images, rule, conv, mean, dense):
+    ours = lrp(model, images, 2, rule=rule)
+    rules = {"conv": conv, "separable": conv, "mean": mean, "dense": dense}
+    theirs = np.stack([literal_chain(model, image, 2, rules) for image in images[:2]])
+    assert np.abs(ours[:2] - theirs).max() < 2e-5 * np.abs(theirs).max()
+
+
+def test_without_biases_every_layer_hands_on_all_relevance(images):
+    model = small(bias=False)
+    scores = np.asarray(score_model(model)(images))[:, 1]
+    for rule in (Simple(), Epsilon(1e-9), Gamma(), "flat", "ww", "zbox", AlphaBeta(1, 0)):
+        rule = {FIRST: ZBox(-5, 5), "*": "epsilon"} if rule == "zbox" else rule
+        for name, values in lrp_layerwise(model, images, 1, rule=rule).items():
+            total = values.reshape(len(images), -1).sum(axis=1)
+            assert np.allclose(total, scores, rtol=1e-3, atol=1e-4), (rule, name)
+
+
+def test_with_biases_the_gap_is_what_they_absorbed(model, images):
+    """The gap of each layer against the biases' share, sum_k b_k / (z_k + epsilon sign(z_k)) R_k."""
+    epsilon = 0.05
+    layerwise = lrp_layerwise(model, images, 0, rule=Epsilon(epsilon))
+    total = {name: values.reshape(len(images), -1).sum(axis=1) for name, values in layerwise.items()}
+    for before, name in (("image", "conv"), ("flatten", "dense"), ("dense", "scores")):
+        layer = model.get_layer(name)
+        x = keras.Model(model.inputs, model.get_layer(before).output)(images)
+        z = x @ layer.kernel if name != "conv" else tf.nn.conv2d(x, layer.kernel, 1, "SAME")
+        z = np.asarray(z + layer.bias)
+        sign = np.where(z >= 0, epsilon, -epsilon)
+        absorbed = (np.asarray(layer.bias) + sign) / (z + sign) * layerwise[name]
+        gap = total[name] - total[before]
+        assert np.abs(gap).min() > 1e-3
+        assert np.allclose(gap, absorbed.reshape(len(images), -1).sum(axis=1), rtol=1e-3, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """LRP-epsilon that notes what biases and epsilon absorb."""
+
+    notes: list
+
+    def __call__(self, affine, x, relevance):
+        z = affine(x)
+        sign = tf.where(z >= 0, 1e-6, -1e-6)
+        self.notes.append(float(tf.reduce_sum((affine.bias + sign) / (z + sign) * relevance)))
+        return Epsilon(1e-6)(affine, x, relevance)
+
+
+def eagerly(model, images, targets, rule):
+    """LRP without compiling, which takes longer than running it once."""
+    graph = fold(walk(score_model(model)))
+    propagate = relevance.propagation(graph, assign(rule, graph), tf.float32)
+    return next(iter(propagate(tf.constant(images), tf.constant(targets)).values())).numpy()
+
+
+@pytest.mark.parametrize("name", ["periodic", "vgg6", "VGG16", "ResNet50V2", "Xception", "MobileNetV2", "residual"])
+def test_relevance_is_conserved_in_every_network(name):
+    if name in ("periodic", "vgg6", "residual"):
+        model = {"periodic": lambda: periodic_cnn(7), "vgg6": vgg6, "residual": residual}[name]()
+    else:
+        base = trunk(getattr(keras.applications, name), (72, 72, 3), width=0.125, pooling="avg")
+        model = keras.Model(base.input, layers.Dense(3, activation="softmax")(base.output))
+    rng = np.random.default_rng(0)
+    ranges = {"gamma": (0.5, 1.5), "beta": (-0.2, 0.3), "moving_mean": (-0.1, 0.1), "moving_variance": (0.1, 0.4)}
+    for layer in model.layers:
+        for variable in layer.variables if isinstance(layer, layers.BatchNormalization) else ():
+            variable.assign(rng.uniform(*ranges[variable.name], variable.shape))
+    images = rng.random((2, *model.input_shape[1:]), dtype=np.float32)
+    targets = [1, 0]
+    scores = np.asarray(score_model(model)(images))[range(2), targets]
+
+    notes = []
+    maps = eagerly(model, images, targets, (("*", WinnerTakesAll()), (object, Accounting(notes))))
+    assert abs(maps.sum() + sum(notes) - scores.sum()) < 1e-3 * (np.abs(scores).sum() + np.abs(notes).sum())
+    flat = eagerly(model, images, targets, composite("flat"))
+    assert np.allclose(flat.sum(axis=(1, 2, 3)), scores, rtol=1e-3)
+    preset = eagerly(model, images, targets, composite("epsilon_alpha2_beta1_flat"))
+    assert np.isfinite(preset).all() and preset.std() > 0
+
+
+def test_a_nested_residual_network_keeps_its_relevance(images):
+    model = residual(bias=False)
+    scores = np.asarray(model(images))[:, 2]
+    maps = lrp(model, images, 2, rule="simple")
+    assert np.allclose(maps.sum(axis=(1, 2, 3)), scores, rtol=1e-3, atol=1e-3 * np.abs(maps).sum(axis=(1, 2, 3)))
+    layerwise = lrp_layerwise(model, images, 2, rule="simple")
+    assert np.array_equal(layerwise["image"], maps)
+    assert {"twice", "twice:1", "block", "block/conv", "block/bn", "block:1", "block/conv:1", "scores"} <= set(
+        layerwise
+    )
+    assert np.allclose(layerwise["block:1"].sum(axis=(1, 2, 3)), scores, rtol=1e-3, atol=1e-3)
+
+
+def test_every_kind_of_output(images):
+    """The score before the last softmax or sigmoid is shared out, whichever way it is written."""
+    rows = [
+        [layers.Dense(3, activation="softmax")],
+        [layers.Dense(3), layers.Softmax()],
+        [layers.Dense(3), layers.Activation("softmax")],
+        [layers.Dense(3)],
+        [layers.Dense(1, activation="sigmoid")],
+        [layers.Dense(1)],
+    ]
+    maps = [lrp(small(*row), images, 0) for row in rows]
+    for same in maps:
+        assert same.shape == images.shape and same.dtype == np.float32
+    for same in maps[1:4]:
+        assert np.allclose(same, maps[0], rtol=1e-4, atol=1e-6)
+    assert np.allclose(maps[4], maps[5], rtol=1e-4, atol=1e-6)
+    regression = small(*rows[5])
+    scores = np.asarray(regression(images))
+    assert np.allclose(lrp_layerwise(regression, images)[regression.layers[-1].name], scores, rtol=1e-5)
+
+
+def test_targets_and_batches(model, images):
+    scores = np.asarray(score_model(model)(images))
+    best = lrp(model, images)
+    assert np.array_equal(best, lrp(model, images, scores.argmax(axis=1)))
+    for size in (1, 2, 5, 100):
+        assert np.allclose(best, lrp(model, images, batch_size=size), rtol=1e-4, atol=1e-6)
+    assert np.allclose(best[3:4], lrp(model, images[3:4]), rtol=1e-4, atol=1e-6)
+    assert lrp(model, images[:0]).shape == (0, *SHAPE)
+    layerwise = lrp_layerwise(model, images, batch_size=2)
+    assert layerwise["conv"].shape == (5, 8, 9, 4) and layerwise["scores"].dtype == np.float32
+    assert np.allclose(layerwise["scores"].sum(axis=1), scores.max(axis=1), rtol=1e-5)
+
+
+def test_the_model_is_left_alone_and_its_new_weights_are_honoured(images):
+    model = small()
+    weights, config = model.get_weights(), model.get_config()
+    before = lrp(model, images, 1, rule="epsilon_plus")
+    assert model.get_config() == config
+    assert all(np.array_equal(old, new) for old, new in zip(weights, model.get_weights(), strict=True))
+    assert all(layer.trainable for layer in model.layers)
+    model.set_weights([-2 * weight for weight in weights])
+    after = lrp(model, images, 1, rule="epsilon_plus")
+    twin = small()
+    twin.set_weights(model.get_weights())
+    assert not np.allclose(before, after)
+    assert np.array_equal(after, lrp(twin, images, 1, rule="epsilon_plus"))
+
+
+def rules_by_layer(model, rule):
+    graph = walk(model)
+    rules = zip(graph.steps, assign(composite(rule), graph), strict=True)
+    return {step.name: rule for step, rule in rules if not isinstance(step.part, Pass)}
+
+
+def test_which_rule_goes_where(model):
+    preset = rules_by_layer(model, "epsilon_alpha2_beta1_flat")
+    assert preset["conv"] == Flat() and preset["separable"] == AlphaBeta(2, 1)
+    assert preset["max"] == WinnerTakesAll() and preset["mean"] == preset["dense"] == Epsilon()
+    for single in ("flat", "ww"):
+        assert rules_by_layer(model, single)["max"] != WinnerTakesAll()
+    alphabeta = rules_by_layer(model, AlphaBeta(1, 0))
+    assert alphabeta["dense"] == AlphaBeta(1, 0) and alphabeta["mean"] == Epsilon()
+    zbox = rules_by_layer(model, ZBox(0, 255))
+    assert zbox["conv"] == ZBox(0, 255) and zbox["dense"] == Epsilon()
+    mapped = rules_by_layer(
+        model,
+        {
+            "conv": "ww",
+            "sep*": Gamma(1),
+            "MaxPooling2D": Epsilon(0.5),
+            layers.AveragePooling2D: "flat",
+            WEIGHTED: Simple(),
+        },
+    )
+    assert mapped["conv"] == WSquare() and mapped["separable"] == Gamma(1) and mapped["max"] == Epsilon(0.5)
+    assert mapped["mean"] == Flat() and mapped["dense"] == Simple()
+    assert rules_by_layer(model, {"*": Epsilon(0.5)})["max"] == WinnerTakesAll()
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("lrp", "rule: must be a rule, a map from layers to rules, or one of simple, epsilon, .*, got 'lrp'"),
+        ({"conv": "eps"}, "rule: must be a rule, .*, got 'eps'"),
+        ({"conv9": "flat"}, "rule: 'conv9' matches no layer; the layers are image, conv, max, "),
+        ({"dense": "winner"}, "rule: winner is for max pooling, not for layer dense"),
+        ({"dense": "zbox"}, "rule: zbox is for the layer that sees the image, not for layer dense"),
+        (ZBox(0, 1), "inputs: must lie between 0.0 and 1.0, the bounds of zbox, got "),
+        (ZBox((-9, -9), (9, 0)), r"inputs: must lie between \(-9.0, -9.0\) and \(9.0, 0.0\), the bounds of zbox"),
+    ],
+)
+def test_rules_that_do_not_fit_are_errors(model, images, rule, message):
+    with pytest.raises(InputError, match=message):
+        lrp(model, images, rule=rule)
+
+
+def test_a_layer_that_is_not_supported_is_named_with_those_that_are():
+    image = keras.Input((6, 6, 2))
+    x = layers.Conv2DTranspose(2, 2, name="up")(image)
+    unsupported = keras.Model(image, layers.Dense(2)(layers.Flatten()(x)))
+    with pytest.raises(InputError, match=r"layer up: Conv2DTranspose .* supported are Activation, Add, .*Pad"):
+        lrp(unsupported, np.zeros((1, 6, 6, 2)))
+    product = layers.Multiply(name="gate")([image, layers.Conv2D(2, 1)(image)])
+    gated = keras.Model(image, layers.Dense(2)(layers.Flatten()(product)))
+    with pytest.raises(InputError, match=r"layer gate: Multiply of 2 input\(s\) is not supported"):
+        lrp(gated, np.zeros((1, 6, 6, 2)))
+
+
+def test_double_precision_models_are_explained_in_double_precision(images):
+    keras.config.set_dtype_policy("float64")
+    double = small()
+    keras.config.set_dtype_policy("float32")
+    single = small()
+    assert np.allclose(lrp(double, images, 0), lrp(single, images, 0), rtol=1e-3, atol=1e-5)
+    assert Cells(tf.constant(images)).signed
+
+
+def test_calls_leave_no_memory_behind(images):
+    def explain(model, times):
+        for _ in range(times):
+            for rule in ("epsilon", "epsilon_alpha2_beta1_flat", {"conv": "flat", "*": Gamma()}):
+                lrp(model, images, rule=rule, batch_size=2)
+                lrp_layerwise(model, images, rule=rule)
+
+    model = small()
+    explain(model, 20)
+    before = resident()
+    explain(model, 60)
+    assert resident() - before < 8e6
+    alive = weakref.ref(model)
+    del model
+    gc.collect()
+    assert alive() is None
+
+
+def resident():
+    """Give the resident memory of this process in bytes."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -1,0 +1,192 @@
+"""Gradient methods against tf-keras-vis, against their formulas written out, and against their axioms."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from small_networks import SHAPE, weights_of
+from tf_keras_vis.saliency import Saliency
+from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation, ReplaceToLinear
+from tf_keras_vis.utils.scores import CategoricalScore
+
+from skylight.attribution.gradients import (
+    completeness_gap,
+    deconvnet,
+    gradient_x_input,
+    guided_backpropagation,
+    integrated_gradients,
+    saliency,
+    smoothgrad,
+    vargrad,
+)
+from skylight.attribution.scoring import score_model
+from skylight.errors import InputError
+
+TARGETS = [0, 1, 2, 1, 0]
+
+
+def gradients(model, images, targets):
+    """Plainly: one tape, eagerly."""
+    images = tf.constant(images, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        score = tf.gather(score_model(model)(images), targets, axis=1, batch_dims=1)
+    return tape.gradient(score, images).numpy()
+
+
+def library(model, images, targets, modifiers=(), **options):
+    call = Saliency(model, [*modifiers, ReplaceToLinear()])
+    return call(CategoricalScore(targets), images, keepdims=True, normalize_map=False, **options)
+
+
+def test_saliency_is_that_of_tf_keras_vis(classifier, images):
+    assert np.allclose(saliency(classifier, images, TARGETS), library(classifier, images, TARGETS), atol=1e-6)
+
+
+def test_saliency_of_a_linear_model_is_its_weights(linear, images):
+    assert np.allclose(saliency(linear, images, 1), np.abs(weights_of(linear, 1)), atol=1e-6)
+
+
+def test_smoothgrad_without_noise_is_saliency(classifier, images):
+    maps = smoothgrad(classifier, images, TARGETS, samples=7, noise=0)
+    assert np.allclose(maps, saliency(classifier, images, TARGETS), rtol=1e-5, atol=1e-8)
+    assert np.allclose(
+        maps, library(classifier, images, TARGETS, smooth_samples=2, smooth_noise=0), rtol=1e-4, atol=1e-6
+    )
+
+
+def copies(images, samples, noise, seed):
+    """The noisy copies, (samples, N, H, W, C), written out."""
+    draws = [
+        [tf.random.stateless_normal(SHAPE, [seed, number * samples + sample]).numpy() for number in range(len(images))]
+        for sample in range(samples)
+    ]
+    spread = images.max(axis=(1, 2, 3), keepdims=True) - images.min(axis=(1, 2, 3), keepdims=True)
+    return images + noise * spread * np.array(draws)
+
+
+def test_smoothgrad_and_vargrad_are_moments_over_noisy_copies(classifier, images):
+    each = np.array([gradients(classifier, copy, TARGETS) for copy in copies(images, 6, 0.3, seed=9)])
+    options = {"samples": 6, "noise": 0.3, "seed": 9}
+    assert np.allclose(smoothgrad(classifier, images, TARGETS, **options), np.abs(each).mean(axis=0), atol=1e-6)
+    assert np.allclose(vargrad(classifier, images, TARGETS, **options), each.var(axis=0), rtol=1e-3, atol=1e-8)
+
+
+def test_smoothgrad_agrees_with_tf_keras_vis_within_the_noise(classifier, images):
+    samples = 200
+    absolute = np.abs([gradients(classifier, copy, TARGETS) for copy in copies(images, 50, 0.2, seed=1)])
+    error = np.sqrt(2 / samples) * absolute.std(axis=0) + 1e-6
+    np.random.seed(0)  # noqa: NPY002 (tf-keras-vis draws from it)
+    theirs = library(classifier, images, TARGETS, smooth_samples=samples, smooth_noise=0.2)
+    ours = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.2)
+    deviation = np.sqrt(np.mean(((ours - theirs) / error) ** 2))
+    assert 0.7 < deviation < 1.3
+    other = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.5)
+    assert np.sqrt(np.mean(((other - theirs) / error) ** 2)) > 2
+
+
+def test_noise_is_set_by_the_seed(classifier, images):
+    one, same, other = (smoothgrad(classifier, images, samples=3, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+
+
+def test_vargrad_of_a_linear_model_is_zero(linear, images):
+    assert vargrad(linear, images, samples=4).max() < 1e-12
+
+
+def test_gradient_x_input_without_biases_sums_to_the_score(classifier, images):
+    plain = keras.models.clone_model(classifier)
+    plain.set_weights([weight if weight.ndim > 1 else 0 * weight for weight in classifier.get_weights()])
+    scores = score_model(plain)(images).numpy()
+    maps = gradient_x_input(plain, images, 2)
+    assert np.allclose(maps.sum(axis=(1, 2, 3)), scores[:, 2], atol=1e-5)
+
+
+@pytest.mark.parametrize("baseline", [0.0, 0.5, "image", "one for each"])
+def test_integrated_gradients_are_complete(baseline, classifier, images):
+    if baseline == "image":
+        baseline = np.full(SHAPE, 0.3)
+    elif baseline == "one for each":
+        baseline = images[::-1]
+    maps = integrated_gradients(classifier, images, TARGETS, baseline=baseline, steps=300)
+    start = np.broadcast_to(baseline, images.shape)
+    scores = [score_model(classifier)(some).numpy()[np.arange(5), TARGETS] for some in (images, start)]
+    assert np.allclose(maps.sum(axis=(1, 2, 3)), scores[0] - scores[1], atol=2e-3)
+    gap = completeness_gap(classifier, images, TARGETS, maps, baseline=baseline)
+    assert np.allclose(gap, scores[0] - scores[1] - maps.sum(axis=(1, 2, 3)), atol=1e-5)
+
+
+def test_integrated_gradients_written_out(classifier, images):
+    points = [gradients(classifier, 0.1 + (k + 0.5) / 5 * (images - 0.1), TARGETS) for k in range(5)]
+    maps = integrated_gradients(classifier, images, TARGETS, baseline=0.1, steps=5)
+    assert np.allclose(maps, (images - 0.1) * np.mean(points, axis=0), atol=1e-6)
+
+
+def test_the_gap_shrinks_with_the_steps(classifier, images):
+    gaps = [
+        np.abs(completeness_gap(classifier, images, 1, integrated_gradients(classifier, images, 1, steps=steps)))
+        for steps in (1, 100)
+    ]
+    assert gaps[0].mean() > 10 * gaps[1].mean()
+
+
+def test_integrated_gradients_of_a_linear_model_need_one_step(linear, images):
+    maps = integrated_gradients(linear, images, 0, baseline=0.2, steps=1)
+    assert np.allclose(maps, weights_of(linear, 0) * (images - 0.2), atol=1e-6)
+
+
+def test_guided_backpropagation_is_that_of_tf_keras_vis(classifier, images):
+    theirs = library(classifier, images, TARGETS, [GuidedBackpropagation()], gradient_modifier=None)
+    assert np.allclose(guided_backpropagation(classifier, images, TARGETS), theirs, atol=1e-6)
+    assert not np.allclose(theirs, gradients(classifier, images, TARGETS), atol=1e-3)
+
+
+def relu_chain(*relus):
+    """A network of three dense layers with the given activations between, and its weights."""
+    keras.utils.set_random_seed(5)
+    image = layers.Input((2, 2, 1))
+    x = layers.Flatten()(image)
+    for relu in relus:
+        x = relu(layers.Dense(6, name=f"dense{len(relus)}{id(relu)}")(x))
+    model = keras.Model(image, layers.Dense(2)(x))
+    return model, model.get_weights()[::2]
+
+
+@pytest.mark.parametrize("relu", [layers.ReLU, lambda: layers.Activation("relu"), lambda: layers.Activation("relu6")])
+def test_guided_and_deconvnet_written_out(relu):
+    model, (a, b, c) = relu_chain(relu(), relu())
+    images = np.random.default_rng(0).normal(size=(6, 2, 2, 1)).astype(np.float32)
+    x = images.reshape(6, 4)
+    z1 = x @ a
+    z2 = np.maximum(z1, 0) @ b
+    top = np.tile(c[:, 1], (6, 1))
+    guided = np.maximum((z1 > 0) * (np.maximum((z2 > 0) * top, 0) @ b.T), 0) @ a.T
+    deconvolved = np.maximum(np.maximum(top, 0) @ b.T, 0) @ a.T
+    assert np.allclose(guided_backpropagation(model, images, 1).reshape(6, 4), guided, atol=1e-6)
+    assert np.allclose(deconvnet(model, images, 1).reshape(6, 4), deconvolved, atol=1e-6)
+
+
+def test_guidance_needs_a_relu(linear, images):
+    for method in (guided_backpropagation, deconvnet):
+        with pytest.raises(InputError, match="model linear: has no ReLU"):
+            method(linear, images)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        (smoothgrad, {"samples": 0}, "samples: must be at least 1, got 0"),
+        (smoothgrad, {"noise": -0.1}, "noise: must be at least 0, got -0.1"),
+        (smoothgrad, {"noise": np.nan}, "noise: must be at least 0, got nan"),
+        (vargrad, {"samples": 1}, "samples: must be at least 2, got 1"),
+        (integrated_gradients, {"steps": 0}, "steps: must be at least 1, got 0"),
+        (integrated_gradients, {"baseline": np.zeros((3, 3))}, r"baseline: must be a number.*got \(3, 3\)"),
+        (saliency, {"batch_size": 0}, "batch_size: must be at least 1, got 0"),
+        (saliency, {"targets": 3}, "targets: must be 0 to 2"),
+    ],
+)
+def test_wrong_options(method, options, message, classifier, images):
+    with pytest.raises(InputError, match=message):
+        method(classifier, images, **options)

@@ -1,0 +1,99 @@
+"""Activation maximization climbs, stays in its range, and comes out the same twice."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from tf_keras_vis.activation_maximization import ActivationMaximization
+from tf_keras_vis.activation_maximization.regularizers import Norm, TotalVariation2D
+from tf_keras_vis.utils.scores import CategoricalScore
+
+from skylight.attribution.maximization import activation_maximization
+from skylight.attribution.scoring import score_model
+from skylight.errors import InputError
+
+OPTIONS = {"value_range": (0.0, 1.0), "steps": 40}
+
+
+@pytest.mark.parametrize("layer", [None, "second"])
+def test_the_image_is_that_of_tf_keras_vis(layer, classifier):
+    network = score_model(classifier)
+    if layer:
+        network = keras.Model(network.inputs, network.get_layer(layer).output)
+    start = np.random.default_rng(7).uniform(0.45, 0.55, (1, 8, 9, 2)).astype(np.float32)
+    theirs = ActivationMaximization(network)(
+        CategoricalScore(2),
+        start,
+        input_range=(0.0, 1.0),
+        input_modifiers=[],
+        regularizers=[TotalVariation2D(2.0), Norm(0.5, p=1)],
+        steps=12,
+        optimizer=keras.optimizers.RMSprop(1 / 255, rho=0.999),
+    )
+    ours = activation_maximization(
+        classifier, 2, layer=layer, total_variation=2.0, norm=0.5, seed=7, **OPTIONS | {"steps": 12}
+    )
+    assert np.allclose(ours, theirs[0], atol=2e-4)
+    assert np.abs(ours - start).max() > 0.1
+
+
+def test_the_score_of_the_class_rises(classifier):
+    noise = np.random.default_rng(0).uniform(0.45, 0.55, (20, 8, 9, 2)).astype(np.float32)
+    usual = score_model(classifier)(noise).numpy()
+    for unit in range(3):
+        image = activation_maximization(classifier, unit, **OPTIONS)
+        assert image.shape == (8, 9, 2)
+        assert image.dtype == np.float32
+        assert image.min() >= 0
+        assert image.max() <= 1
+        assert score_model(classifier)(image[None]).numpy()[0, unit] > usual[:, unit].max()
+
+
+def test_a_channel_of_a_layer(classifier):
+    activations = keras.Model(classifier.input, classifier.get_layer("second").output)
+    gray = np.full((1, 8, 9, 2), 0.5, np.float32)
+    channel = int(activations(gray).numpy().mean(axis=(0, 1, 2)).argmax())
+    image = activation_maximization(classifier, channel, layer="second", **OPTIONS)
+    before, after = (activations(some).numpy()[..., channel].mean() for some in (gray, image[None]))
+    assert after > 1.5 * before
+
+
+def test_the_seed_sets_start_and_jitter(classifier):
+    one, same, other = (
+        activation_maximization(classifier, 1, jitter=2, seed=seed, value_range=(0, 1), steps=5) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+
+
+def test_total_variation_smooths(classifier):
+    def roughness(image):
+        return np.abs(np.diff(image, axis=0)).mean() + np.abs(np.diff(image, axis=1)).mean()
+
+    rough, smooth = (
+        activation_maximization(classifier, 0, total_variation=weight, **OPTIONS) for weight in (0.0, 30.0)
+    )
+    assert roughness(smooth) < 0.7 * roughness(rough)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"unit": 3}, "unit: must be 0 to 2, got 3"),
+        ({"unit": 5, "layer": "second"}, "unit: must be 0 to 4, got 5"),
+        ({"unit": 0, "layer": "third"}, "layer: model small0 has no layer 'third'; it has .*first, pool, second"),
+        ({"unit": 0, "value_range": (1, 1)}, r"value_range: must rise, got \(1, 1\)"),
+        ({"unit": 0, "steps": 0}, "steps: must be at least 1, got 0"),
+        ({"unit": 0, "jitter": -1}, "jitter: must be at least 0, got -1"),
+    ],
+)
+def test_wrong_options(options, message, classifier):
+    with pytest.raises(InputError, match=message):
+        activation_maximization(classifier, **options)
+
+
+def test_the_size_of_the_image_must_be_known():
+    image = layers.Input((None, None, 1))
+    model = keras.Model(image, layers.Dense(1)(layers.GlobalAveragePooling2D()(image)), name="any")
+    with pytest.raises(InputError, match="model any: must take images of one size"):
+        activation_maximization(model, 0)

@@ -1,0 +1,213 @@
+"""One call, one table: on a network whose evidence is known, the right map wins and the controls are at chance."""
+
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from skylight.attribution import METHODS
+from skylight.errors import InputError
+from skylight.evaluation.explanations import LOCALISATION, METRICS, bootstrap_error, evaluate
+from skylight.networks.periodic_cnn import periodic_cnn
+
+SHAPE = (8, 9, 2)
+N = 12
+PATCH = np.zeros(SHAPE[:2], bool)
+PATCH[2:5, 3:7] = True
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Its second class is the sum of the patch; it looks at nothing else."""
+    image = layers.Input(SHAPE)
+    x = layers.Flatten()(layers.DepthwiseConv2D(1, name="scale")(image))
+    model = keras.Model(image, layers.Dense(2, activation="softmax", name="preds")(x))
+    weights = np.zeros((*SHAPE, 2), np.float32)
+    weights[PATCH, :, 1] = 1
+    model.set_weights([np.ones((1, 1, 2, 1)), np.zeros(2), weights.reshape(-1, 2), np.array([0, -6])])
+    return model
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return np.random.default_rng(0).uniform(0.1, 1, (N, *SHAPE)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def masks():
+    return np.repeat(PATCH[None], N, axis=0)
+
+
+METHODS_ASKED = {
+    "gradient_x_input": {},
+    "smoothgrad": {"samples": 3},
+    "upside down": lambda model, inputs, targets: -METHODS["gradient_x_input"](model, inputs, targets),
+    "dead": lambda model, inputs, targets: np.zeros((*inputs.shape[:3], 1)),
+}
+
+
+@pytest.fixture(scope="module")
+def table(network, inputs, masks):
+    return evaluate(network, inputs, 1, METHODS_ASKED, masks)
+
+
+@pytest.fixture(scope="module")
+def value(table):
+    wide = table[table["layer"] == ""].pivot(index="method", columns="metric", values="value")
+    return lambda method, metric: wide.loc[method, metric]
+
+
+def test_every_method_and_both_controls_meet_every_metric(table):
+    assert list(table.columns) == ["method", "metric", "layer", "value", "error", "n"]
+    assert list(table["method"].unique()) == [*METHODS_ASKED, "random", "edges"]
+    for _, rows in table.groupby("method"):
+        assert list(rows["metric"]) == [*METRICS[:-2], *METRICS[-2:], *METRICS[-2:]]
+        assert list(rows["layer"]) == [""] * (len(METRICS) - 2) + ["preds", "preds", "scale", "scale"]
+    # a map without anything above 0 has no relevance to find in the mask
+    living = ~(
+        (table["method"] == "dead") | ((table["method"] == "upside down") & (table["metric"] == "relevance_mass"))
+    )
+    assert (table.loc[living, "n"] == N).all()
+    assert np.isfinite(table.loc[living, ["value", "error"]].to_numpy()).all()
+
+
+def test_the_right_map_is_best_and_its_opposite_worst(value):
+    for metric, sign in (("insertion", 1), ("deletion", -1), ("faithfulness_correlation", 1)):
+        right, random, wrong = (sign * value(name, metric) for name in ("gradient_x_input", "random", "upside down"))
+        assert right > random + 0.1
+        assert random > wrong + 0.1
+
+
+def test_the_right_map_is_in_the_mask_and_the_random_one_at_chance(value, network):
+    many = np.random.default_rng(1).uniform(0.1, 1, (300, *SHAPE)).astype(np.float32)
+    masks = np.repeat(PATCH[None], len(many), axis=0)
+    table = evaluate(network, many, 1, [], masks, metrics=list(LOCALISATION))
+    table = table[table["method"] == "random"].set_index("metric")
+    for metric in LOCALISATION:
+        assert value("gradient_x_input", metric) == pytest.approx(1)
+        chance = 0.5 if metric == "roc_auc" else PATCH.mean()
+        assert abs(table.loc[metric, "value"] - chance) < 4 * table.loc[metric, "error"]
+
+
+def test_randomisation_tells_who_looked_at_the_network(table):
+    rows = table[table["layer"] != ""].set_index(["method", "metric", "layer"])["value"]
+    for metric in ("randomisation", "randomisation_absolute"):
+        for layer in ("preds", "scale"):
+            assert rows["edges", metric, layer] == pytest.approx(1)
+            assert abs(rows["random", metric, layer]) < 0.1
+            assert rows["gradient_x_input", metric, layer] < 0.5
+
+
+def test_absolute_values_see_the_map_behind_a_turned_sign(network, inputs):
+    turning = iter([1, -1, 1])
+
+    def turned(model, inputs, targets):
+        return inputs * next(turning)
+
+    table = evaluate(network, inputs, 1, {"turned": turned}, metrics=["randomisation", "randomisation_absolute"])
+    rows = table[table["method"] == "turned"]
+    assert list(rows["metric"]) == ["randomisation", "randomisation_absolute"] * 2
+    assert np.allclose(rows["value"], [-1, 1, 1, 1])
+
+
+def test_noise_moves_what_looks_at_the_input(value):
+    assert value("random", "sensitivity") == pytest.approx(2**-0.5, rel=0.05)  # unrelated uniform maps
+    assert 0 < value("gradient_x_input", "sensitivity") < 0.3
+    assert value("random", "sparseness") == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_a_dead_map_has_no_number_where_none_exists(table):
+    dead = table[table["method"] == "dead"].set_index("metric")
+    for metric in ("faithfulness_correlation", "relevance_mass", "sparseness", "sensitivity"):
+        assert dead.loc[metric, "n"] == 0
+        assert np.isnan(dead.loc[metric, "value"])
+    assert dead.loc["insertion", "n"] == N
+    assert dead.loc["roc_auc", "value"] == 0.5
+
+
+def test_the_same_call_gives_the_same_table_and_another_seed_does_not(network, inputs, masks, table):
+    assert evaluate(network, inputs, 1, METHODS_ASKED, masks).equals(table)
+    other = evaluate(network, inputs, 1, METHODS_ASKED, masks, seed=1)
+    changed = ["faithfulness_correlation", "sensitivity"]
+    for metric in changed:
+        pair = [one[(one["metric"] == metric) & (one["method"] == "gradient_x_input")] for one in (table, other)]
+        assert pair[0]["value"].item() != pair[1]["value"].item()
+
+
+def test_predicted_classes_are_the_targets_of_shuffled_networks_too(network, inputs):
+    asked = []
+
+    def spy(model, inputs, targets):
+        asked.append(targets)
+        return METHODS["saliency"](model, inputs, targets)
+
+    evaluate(network, inputs, None, {"spy": spy}, metrics=["randomisation", "sensitivity"])
+    predicted = network.predict(inputs, verbose=0).argmax(axis=1)
+    assert len(asked) == 1 + 10 + 2
+    assert all(np.array_equal(targets, predicted) for targets in asked)
+
+
+def test_without_masks_there_is_no_localisation_and_metrics_can_be_chosen(network, inputs):
+    table = evaluate(network, inputs, 1, ["saliency"], layers=["scale"])
+    assert set(table["metric"]) == set(METRICS) - set(LOCALISATION)
+    assert list(table.loc[table["metric"] == "randomisation", "layer"]) == ["scale"] * 3
+    table = evaluate(network, inputs[:1], 1, "saliency", metrics=["sparseness", "deletion"])
+    assert list(table["metric"]) == ["deletion", "sparseness"] * 3
+    assert table["error"].isna().all()  # one image has no spread
+    assert (table["n"] == 1).all()
+
+
+def test_the_periodic_network_is_measured_and_stays_as_it_was():
+    model = periodic_cnn(3)
+    model.get_layer("conv2d1").trainable = False
+    inputs = np.random.default_rng(0).random((4, 22, 24, 1)).astype(np.float32)
+    before = [weight.copy() for weight in model.get_weights()]
+    flags = [layer.trainable for layer in model.layers]
+    layers_of_it = [layer.get_config() for layer in model.layers]
+    asked = {
+        "gradcam": {},
+        "guided_backpropagation": {},
+        "deep_shap": {},
+        "gradcam of the first": partial(METHODS["gradcam"], layer="conv2d1"),
+    }
+    table = evaluate(model, inputs, None, asked)
+    layers_seen = table.loc[(table["method"] == "deep_shap") & (table["metric"] == "randomisation"), "layer"]
+    assert list(layers_seen) == ["preds", "conv2d2", "conv2d1"]
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    assert [layer.trainable for layer in model.layers] == flags
+    assert [layer.get_config() for layer in model.layers] == layers_of_it
+
+
+def test_bootstrap_error_is_that_of_the_mean():
+    values = np.random.default_rng(0).normal(size=400)
+    assert bootstrap_error(values) == pytest.approx(values.std() / 20, rel=0.1)
+    assert bootstrap_error(values, seed=3) == bootstrap_error(values, seed=3)
+    assert np.isnan(bootstrap_error(values[:1]))
+    assert bootstrap_error(np.ones(5)) == 0
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (["lime"], "methods: must be among saliency, .*, got lime"),
+        ({"smoothgrad": {"sample": 3}}, "methods: smoothgrad: got an unexpected keyword argument 'sample'"),
+        (["edges"], "methods: edges is a control, which is always in the table"),
+        ({"flat": lambda model, inputs, targets: inputs[:, 0]}, r"methods: flat must give maps \(12, 8, 9, C\), got"),
+    ],
+)
+def test_wrong_methods(network, inputs, methods, message):
+    with pytest.raises(InputError, match=message):
+        evaluate(network, inputs, 1, methods)
+
+
+def test_wrong_masks_and_metrics(network, inputs, masks):
+    with pytest.raises(InputError, match=r"masks: must be bool of shape \(12, 8, 9\), got float64 of"):
+        evaluate(network, inputs, 1, ["saliency"], masks.astype(float))
+    with pytest.raises(InputError, match="masks: must be bool of shape"):
+        evaluate(network, inputs, 1, ["saliency"], masks[:3])
+    with pytest.raises(InputError, match="metrics: roc_auc needs masks"):
+        evaluate(network, inputs, 1, ["saliency"], metrics=["roc_auc"])
+    with pytest.raises(InputError, match=r"metrics: must be among insertion, .*, got iou"):
+        evaluate(network, inputs, 1, ["saliency"], metrics=["iou"])

@@ -1,0 +1,147 @@
+"""The curves and correlations against loops that change one image at a time, and against what is obvious."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from skylight.errors import InputError
+from skylight.evaluation.faithfulness import deletion, faithfulness_correlation, insertion, pearson, random_sets
+
+SHAPE = (5, 6, 2)
+PIXELS = 30
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(3)
+    image = layers.Input(SHAPE)
+    x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(image))
+    return keras.Model(image, layers.Dense(3, activation="softmax")(x))
+
+
+@pytest.fixture(scope="module")
+def linear():
+    """A regression without bias, which loses with each pixel its weights times its inputs."""
+    image = layers.Input(SHAPE)
+    return keras.Model(image, layers.Dense(1, use_bias=False)(layers.Flatten()(image)))
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def curve(model, start, end, target, relevance, counts):
+    """The definition: sort the pixels, move them one by one, ask the network."""
+    order = sorted(np.ndindex(relevance.shape), key=lambda pixel: -relevance[pixel])
+    image, images = start.copy(), []
+    for count in range(len(order) + 1):
+        if count in counts:
+            images.append(image.copy())
+        if count < len(order):
+            image[order[count]] = end[order[count]]
+    return model(np.stack(images)).numpy()[:, target]
+
+
+@pytest.mark.parametrize(("steps", "counts"), [(PIXELS, range(31)), (6, range(0, 31, 5)), (1000, range(31))])
+@pytest.mark.parametrize("kind", ["constant", "each"])
+def test_insertion_and_deletion_against_the_definition(network, random, steps, counts, kind):
+    inputs = random.normal(size=(4, *SHAPE)).astype(np.float32)
+    maps, targets = random.normal(size=(4, 5, 6)), np.array([0, 2, 1, 1])
+    baseline = 0.3 if kind == "constant" else random.normal(size=inputs.shape).astype(np.float32)
+    empty = np.broadcast_to(np.float32(baseline), inputs.shape)
+    options = {"baseline": baseline, "steps": steps}
+    areas = {}
+    for batch_size in (7, 256):
+        areas["in"] = insertion(network, inputs, targets, maps, batch_size=batch_size, **options)
+        areas["out"] = deletion(network, inputs, targets, maps, batch_size=batch_size, **options)
+        for i in range(4):
+            up = curve(network, empty[i], inputs[i], targets[i], maps[i], counts)
+            down = curve(network, inputs[i], empty[i], targets[i], maps[i], counts)
+            width = np.diff(counts) / PIXELS
+            assert areas["in"][i] == pytest.approx(np.sum(width * np.convolve(up, [0.5, 0.5], "valid")), abs=1e-6)
+            assert areas["out"][i] == pytest.approx(np.sum(width * np.convolve(down, [0.5, 0.5], "valid")), abs=1e-6)
+
+
+def test_inserting_backwards_is_deleting_forwards(network, random):
+    inputs, maps = random.normal(size=(3, *SHAPE)).astype(np.float32), random.normal(size=(3, 5, 6))
+    forwards = deletion(network, inputs, 1, maps, steps=PIXELS)
+    assert np.allclose(forwards, insertion(network, inputs, 1, -maps, steps=PIXELS), atol=1e-6)
+
+
+def test_no_map_of_a_linear_model_beats_weights_times_inputs(linear, random):
+    inputs = random.normal(size=(3, *SHAPE)).astype(np.float32)
+    best = (inputs * linear.get_weights()[0].reshape(SHAPE)).sum(axis=-1)
+    assert np.allclose(faithfulness_correlation(linear, inputs, 0, best), 1, atol=1e-5)
+    assert np.allclose(faithfulness_correlation(linear, inputs, 0, -3 * best), -1, atol=1e-5)
+    highest, lowest = (area(linear, inputs, 0, best, steps=PIXELS) for area in (insertion, deletion))
+    for _ in range(20):
+        other = random.normal(size=best.shape)
+        assert np.all(insertion(linear, inputs, 0, other, steps=PIXELS) < highest)
+        assert np.all(deletion(linear, inputs, 0, other, steps=PIXELS) > lowest)
+
+
+def test_equal_pixels_go_in_random_order_by_seed(linear):
+    weights = np.zeros(SHAPE, np.float32)
+    weights[:2] = 1  # a tie broken by rows would find these first
+    linear.set_weights([weights.reshape(-1, 1)])
+    inputs, flat = np.ones((200, *SHAPE), np.float32), np.zeros((200, 5, 6))
+    areas = insertion(linear, inputs, 0, flat, steps=PIXELS, seed=1)
+    assert areas.mean() == pytest.approx(24 / 2, rel=0.02)  # half of the full output: no order is no knowledge
+    assert np.array_equal(areas, insertion(linear, inputs, 0, flat, steps=PIXELS, seed=1))
+    assert not np.array_equal(areas, insertion(linear, inputs, 0, flat, steps=PIXELS, seed=2))
+
+
+def test_correlation_against_the_definition(network, random):
+    inputs = random.normal(size=(3, *SHAPE)).astype(np.float32)
+    maps, targets = random.normal(size=(2, 3, 5, 6)), [2, 0, 1]
+    found = faithfulness_correlation(network, inputs, targets, maps, share=0.2, runs=25, seed=4, baseline=0.1)
+    for i in range(3):
+        sums, drops = [], []
+        for chosen in random_sets(PIXELS, 6, 25, [4, i]).reshape(-1, 5, 6):
+            without = np.where(chosen[..., None], np.float32(0.1), inputs[i])
+            drops.append((network(inputs[i][None]) - network(without[None])).numpy()[0, targets[i]])
+            sums.append([one[i][chosen].sum() for one in maps])
+        for method in range(2):
+            expected = np.corrcoef(np.array(sums)[:, method], drops)[0, 1]
+            assert found[method, i] == pytest.approx(expected, abs=1e-4)
+    small_batches = faithfulness_correlation(
+        network, inputs, targets, maps[0], share=0.2, runs=25, seed=4, baseline=0.1, batch_size=4
+    )
+    assert np.allclose(small_batches, found[0], atol=1e-4)
+    other_seed = faithfulness_correlation(network, inputs, targets, maps, share=0.2, runs=25, seed=5, baseline=0.1)
+    assert not np.allclose(other_seed, found, atol=1e-3)
+
+
+def test_random_sets_have_their_size_and_favour_no_pixel():
+    sets = random_sets(20, 5, 4000, 0)
+    assert np.all(sets.sum(axis=1) == 5)
+    assert np.allclose(sets.mean(axis=0), 0.25, atol=0.03)
+
+
+def test_pearson_of_what_is_constant_is_not_a_number(random):
+    a, b = random.normal(size=(2, 4, 9))
+    assert np.allclose(pearson(a, b), [np.corrcoef(*pair)[0, 1] for pair in zip(a, b, strict=True)])
+    assert np.isnan(pearson(np.ones((1, 9)), b[:1])).all()
+
+
+def test_what_does_not_fit_is_an_error(network, random):
+    inputs, maps = np.zeros((2, *SHAPE)), np.zeros((2, 5, 6))
+    for wrong in (maps[:1], maps[:, :4], maps[..., None], maps[0]):
+        with pytest.raises(InputError, match=r"maps: must be one an input, \(2, 5, 6\), got"):
+            insertion(network, inputs, 0, wrong)
+        with pytest.raises(InputError, match="maps: must be one an input"):
+            faithfulness_correlation(network, inputs, 0, wrong)
+    with pytest.raises(InputError, match="maps: must be one an input"):
+        deletion(network, inputs, 0, maps[None])
+    with pytest.raises(InputError, match="steps: must be at least 1, got 0"):
+        deletion(network, inputs, 0, maps, steps=0)
+    with pytest.raises(InputError, match="baseline: must be a number"):
+        insertion(network, inputs, 0, maps, baseline=np.zeros((3, *SHAPE)))
+    with pytest.raises(InputError, match="share: must be above 0 and below 1, got 1"):
+        faithfulness_correlation(network, inputs, 0, maps, share=1)
+    with pytest.raises(InputError, match="runs: must be at least 2, got 1"):
+        faithfulness_correlation(network, inputs, 0, maps, runs=1)
+    with pytest.raises(InputError, match="targets"):
+        insertion(network, inputs, 3, maps)

@@ -1,0 +1,99 @@
+"""The cascade shuffles the layers it says, from the top, in a copy; the similarity is Spearman's."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from scipy.stats import spearmanr
+
+from skylight.attribution import METHODS
+from skylight.errors import InputError
+from skylight.evaluation.randomisation import cascade, similarity
+
+NAMES = ["preds", "norm", "second", "first"]
+
+
+@pytest.fixture
+def network():
+    keras.utils.set_random_seed(0)
+    image = layers.Input((8, 8, 1))
+    x = layers.Conv2D(4, 3, activation="relu", name="first")(image)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.Conv2D(5, 2, activation="relu", name="second")(x)
+    x = layers.BatchNormalization(name="norm")(layers.Dropout(0.2)(x))
+    model = keras.Model(image, layers.Dense(3, activation="softmax", name="preds")(layers.Flatten()(x)))
+    random = np.random.default_rng(0)
+    model.set_weights([random.uniform(0.1, 1, weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def test_layers_are_shuffled_from_the_top_one_more_each_time(network):
+    original = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+    seen = []
+    for name, shuffled in cascade(network):
+        seen.append(name)
+        for layer, weights in original.items():
+            for before, after in zip(weights, shuffled.get_layer(layer).get_weights(), strict=True):
+                assert np.array_equal(np.sort(before, axis=None), np.sort(after, axis=None))
+                assert np.array_equal(before, after) == (layer not in seen)
+    assert seen == NAMES
+
+
+def test_the_model_stays_as_it_was(network):
+    network.get_layer("first").trainable = False
+    state = [network.get_weights(), [layer.trainable for layer in network.layers]]
+    for _, shuffled in cascade(network):
+        assert shuffled is not network
+    assert all(np.array_equal(a, b) for a, b in zip(state[0], network.get_weights(), strict=True))
+    assert [layer.trainable for layer in network.layers] == state[1]
+
+
+def test_the_seed_decides(network):
+    def last(seed):
+        return [[*weights] for weights in [model.get_weights() for _, model in cascade(network, seed=seed)][-1]]
+
+    first, again, other = last(1), last(1), last(2)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_looking_at_some_layers_shuffles_all_above_them(network):
+    every = {name: model.get_weights() for name, model in cascade(network)}
+    some = {name: model.get_weights() for name, model in cascade(network, ["first", "norm"])}
+    assert list(some) == ["norm", "first"]
+    for name, weights in some.items():
+        assert all(np.array_equal(a, b) for a, b in zip(weights, every[name], strict=True))
+    with pytest.raises(InputError, match=r"layers: no layer flatten with weights in .*, which has first, second"):
+        list(cascade(network, ["flatten"]))
+
+
+def test_layers_of_a_nested_model_count_one_by_one(network):
+    image = layers.Input((8, 8, 1))
+    nested = keras.Model(image, layers.Dense(2, name="top")(network(layers.Rescaling(0.5)(image))))
+    assert [name for name, _ in cascade(nested)] == ["top", *NAMES]
+
+
+def test_a_gradient_follows_the_weights_through_one_compiled_function(network):
+    inputs = np.random.default_rng(1).random((3, 8, 8, 1)).astype(np.float32)
+    for _, shuffled in cascade(network):
+        fresh = keras.models.clone_model(shuffled)
+        fresh.set_weights(shuffled.get_weights())
+        maps = [METHODS["saliency"](model, inputs, 1) for model in (shuffled, fresh)]
+        assert np.allclose(*maps, atol=1e-6)
+
+
+def test_similarity_is_spearmans():
+    random = np.random.default_rng(0)
+    maps, others = random.integers(-4, 5, (2, 6, 5, 7)).astype(float)
+    expected = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(maps, others, strict=True)]
+    assert np.allclose(similarity(maps, others), expected)
+    assert np.allclose(similarity(maps, maps**3), 1)
+    assert np.allclose(similarity(maps, -5 * maps), -1)
+    assert abs(similarity(random.random((50, 20, 20)), random.random((50, 20, 20))).mean()) < 0.02
+
+
+def test_a_map_that_dies_has_nothing_in_common_and_one_born_dead_has_no_answer():
+    maps, dead = np.random.default_rng(0).random((3, 4, 5)), np.zeros((3, 4, 5))
+    assert np.array_equal(similarity(maps, dead), np.zeros(3))
+    assert np.isnan(similarity(dead, maps)).all()
+    assert np.isnan(similarity(dead, dead)).all()

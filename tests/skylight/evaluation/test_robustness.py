@@ -1,0 +1,51 @@
+"""Average sensitivity of explanations that are simple functions of the input."""
+
+import numpy as np
+import pytest
+
+from skylight.errors import InputError
+from skylight.evaluation.robustness import average_sensitivity
+
+
+@pytest.fixture
+def inputs():
+    return np.random.default_rng(0).normal(size=(6, 20, 20, 3)).astype(np.float32)
+
+
+def total(images):
+    return images.sum(axis=3, dtype=float)
+
+
+def test_a_map_that_ignores_the_input_never_moves(inputs):
+    fixed = np.random.default_rng(1).random((6, 20, 20))
+    assert np.array_equal(average_sensitivity(lambda images: fixed, inputs, fixed), np.zeros(6))
+
+
+def test_a_linear_map_moves_by_the_size_of_the_noise(inputs):
+    spread = np.ptp(inputs, axis=(1, 2, 3))
+    for noise in (0.02, 0.1):
+        found = average_sensitivity(total, inputs, total(inputs), noise=noise, samples=30)
+        # the sum of three uniform variates on (-r, r) has variance r^2; there are 400 pixels
+        expected = noise * spread * 20 / np.linalg.norm(total(inputs), axis=(1, 2))
+        assert np.allclose(found, expected, rtol=0.03)
+
+
+def test_scale_does_not_count_and_seeds_do(inputs):
+    found = average_sensitivity(total, inputs, total(inputs), seed=1)
+    assert np.array_equal(found, average_sensitivity(total, inputs, total(inputs), seed=1))
+    assert not np.array_equal(found, average_sensitivity(total, inputs, total(inputs), seed=2))
+    assert np.allclose(
+        found, average_sensitivity(lambda images: 1e6 * total(images), inputs, 1e6 * total(inputs), seed=1)
+    )
+
+
+def test_a_dead_map_has_no_relative_change(inputs):
+    dead = np.zeros((6, 20, 20))
+    assert np.isnan(average_sensitivity(total, inputs, dead)).all()
+
+
+def test_what_is_out_of_range(inputs):
+    with pytest.raises(InputError, match="noise: must be above 0, got 0"):
+        average_sensitivity(total, inputs, total(inputs), noise=0)
+    with pytest.raises(InputError, match="samples: must be at least 1, got 0"):
+        average_sensitivity(total, inputs, total(inputs), samples=0)
