@@ -201,7 +201,7 @@ def test_one_galaxy_from_the_command_line(copy, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if "bar probability" in line]
     assert len(lines) == 2
     assert lines[0].partition(": ")[2] == lines[1].partition(": ")[2]
-    length, arcsec = float(lines[0].split()[-4]), float(lines[0].split()[-2])
+    length, arcsec = float(lines[0].split()[-5]), float(lines[0].split()[-2])
     assert arcsec == pytest.approx(10 * length, abs=0.1)
     assert {p.name for p in Path("drawn").iterdir()} == {f"{jpeg.stem}_bar.png", "galaxy_bar.png"}
     assert "absent.jpg: no such image" in fails(measure, "absent.jpg")
