@@ -32,3 +32,4 @@ requirements: .venv/dev
 bench: .venv/dev
 	$(BIN)/python -m bench.dmdt
 	$(BIN)/python -m bench.reading
+	$(BIN)/python -m bench.barlength

@@ -12,6 +12,7 @@ import pydantic
 from ruamel.yaml import YAML, YAMLError
 
 from skylight.errors import InputError
+from skylight.params.bars import Bars
 from skylight.params.periodic import Periodic
 from skylight.params.section import Section
 
@@ -20,6 +21,7 @@ class Params(Section):
     """The whole of ``params.yaml``: a section a chapter."""
 
     periodic: Periodic
+    bars: Bars
 
 
 def load(path: str | Path = "params.yaml") -> Params:

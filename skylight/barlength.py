@@ -1,0 +1,157 @@
+"""The length of a bar, measured on a heatmap (Bhambra, Joachimi & Lahav 2022, section 3.3).
+
+A threshold rises from 0.5 to 1 in steps of 1e-4 until the pixels above it are linearly distributed, or few. The
+published scan costs thousands of masks and correlations a map and setting. Here the pixels are sorted once: those
+above any threshold are the first n of them, so running sums give the correlation at every threshold, for every
+setting at once. The lengths are exactly those of the scan.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+THRESHOLDS = np.arange(0.5, 1.0, 1e-4)
+
+
+def bar_lengths(heatmap: np.ndarray, corr_thresholds: Sequence[float], len_thresholds: Sequence[int]) -> np.ndarray:
+    """Measure the bar on one heatmap, for every pair of settings.
+
+    Parameters
+    ----------
+    heatmap : np.ndarray, shape (H, W)
+        Map in [0, 1]; pixels that are NaN are never part of the bar.
+    corr_thresholds : sequence of float
+        The scan stops where the absolute Pearson correlation of the pixels' coordinates exceeds this, ...
+    len_thresholds : sequence of int
+        ... or where fewer pixels than this are left.
+
+    Returns
+    -------
+    np.ndarray, shape (C, L)
+        Largest distance between two of the pixels left, in pixels of the map, at least 1.
+    """
+    rows, columns, counts = _scan(heatmap, corr_thresholds, len_thresholds)
+    lengths = {n: _diameter(rows[:n], columns[:n]) for n in np.unique(counts)}
+    return np.vectorize(lengths.__getitem__, otypes=[float])(counts)
+
+
+def bar_pixels(heatmap: np.ndarray, corr_threshold: float, len_threshold: int) -> np.ndarray:
+    """The pixels that `bar_lengths` measures at one setting: a boolean mask of the heatmap's shape."""
+    rows, columns, counts = _scan(heatmap, [corr_threshold], [len_threshold])
+    mask = np.zeros(heatmap.shape, dtype=bool)
+    mask[rows[: counts[0, 0]], columns[: counts[0, 0]]] = True
+    return mask
+
+
+def bar_ends(mask: np.ndarray) -> np.ndarray:
+    """The two pixels of ``mask`` farthest apart: ``[[row, column], [row, column]]``, shape (2, 2); NaN if empty."""
+    points = _extremes(*mask.nonzero())
+    if not len(points):
+        return np.full((2, 2), np.nan)
+    first, second = np.unravel_index(_squared_distances(points).argmax(), (len(points),) * 2)
+    return points[[first, second]]
+
+
+def _scan(
+    heatmap: np.ndarray, corr_thresholds: Sequence[float], len_thresholds: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and columns of the pixels above 0.5, brightest first, and how many the scan leaves, (C, L)."""
+    heatmap = np.asarray(heatmap, dtype=np.float64)
+    rows, columns = (heatmap > THRESHOLDS[0]).nonzero()
+    order = np.argsort(-heatmap[rows, columns])
+    rows, columns = rows[order], columns[order]
+    above = np.searchsorted(-heatmap[rows, columns], -THRESHOLDS)  # pixels above each threshold
+
+    correlation = _running_correlation(rows, columns)[above]
+    last = len(THRESHOLDS) - 1
+    stops = np.full((len(corr_thresholds), len(len_thresholds)), last)
+    for i, limit in enumerate(corr_thresholds):
+        doubtful = np.abs(correlation - limit) < 1e-9
+        exact = correlation.copy()
+        for n in np.unique(above[doubtful]):  # too close to call by running sums: as the published scan computes it
+            exact[above == n] = _literal_correlation(heatmap, THRESHOLDS[above == n][0])
+        stops[i] = np.minimum(stops[i], _first(exact > limit, last))
+    for j, limit in enumerate(len_thresholds):
+        stops[:, j] = np.minimum(stops[:, j], _first(above < limit, last))
+    return rows, columns, above[stops]
+
+
+def _first(found: np.ndarray, otherwise: int) -> int:
+    return int(found.argmax()) if found.any() else otherwise
+
+
+def _running_correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Absolute Pearson correlation of the first n points, for n = 0 ... N; NaN where it is not defined.
+
+    The sums are of integers, so they are exact; the quotient is rounded once.
+    """
+    n = np.arange(len(x) + 1)
+    sx, sy, sxx, syy, sxy = (np.concatenate([[0], np.cumsum(v)]) for v in (x, y, x * x, y * y, x * y))
+    variances = (n * sxx - sx**2).astype(float) * (n * syy - sy**2)
+    with np.errstate(invalid="ignore"):
+        return np.abs(n * sxy - sx * sy) / np.sqrt(variances)
+
+
+def _literal_correlation(heatmap: np.ndarray, threshold: float) -> float:
+    x, y = (heatmap > threshold).nonzero()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return abs(np.corrcoef(x, y)[1, 0])
+
+
+def _diameter(rows: np.ndarray, columns: np.ndarray) -> float:
+    points = _extremes(rows, columns)
+    return max(1.0, float(np.sqrt(_squared_distances(points).max(initial=0))))
+
+
+def _extremes(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """First and last point of each row, (P, 2): the ends of a diameter are vertices of the hull, so among these."""
+    if not len(rows):
+        return np.empty((0, 2), dtype=int)
+    first = np.full(rows.max() + 1, columns.max() + 1)
+    last = np.full(rows.max() + 1, -1)
+    np.minimum.at(first, rows, columns)
+    np.maximum.at(last, rows, columns)
+    filled = (last >= 0).nonzero()[0]
+    return np.concatenate([np.stack([filled, first[filled]], 1), np.stack([filled, last[filled]], 1)])
+
+
+def _squared_distances(points: np.ndarray) -> np.ndarray:
+    return ((points[:, None] - points[None]) ** 2).sum(axis=-1)
+
+
+def estimator_names(networks: Sequence[str]) -> list[str]:
+    """The estimators of `estimates`: each network, and two ways to average them, under their published names."""
+    return [*networks, "averageheatmaps", "averagemeasurements"]
+
+
+def estimates(
+    heatmaps: np.ndarray,
+    grey: np.ndarray,
+    corr_thresholds: Sequence[float],
+    len_thresholds: Sequence[int],
+    xinputs: Sequence[bool],
+) -> np.ndarray:
+    """Measure one galaxy with every estimator and setting.
+
+    Parameters
+    ----------
+    heatmaps : np.ndarray, shape (M, H, W)
+        Its map by each network.
+    grey : np.ndarray, shape (H, W)
+        Its grey image in [0, 1].
+    corr_thresholds, len_thresholds : sequences
+        See `bar_lengths`.
+    xinputs : sequence of bool
+        Whether to multiply the maps by ``grey`` first.
+
+    Returns
+    -------
+    np.ndarray, shape (M + 2, C, L, X)
+        Lengths in pixels of the map, in the order of `estimator_names`.
+    """
+    lengths = []
+    for xinput in xinputs:
+        maps = [*heatmaps, heatmaps.mean(axis=0)]
+        measured = [bar_lengths(m * grey if xinput else m, corr_thresholds, len_thresholds) for m in maps]
+        lengths.append([*measured, np.mean(measured[:-1], axis=0)])
+    return np.moveaxis(np.array(lengths), 0, -1)

@@ -1,0 +1,78 @@
+"""The three networks that answer the volunteers' questions (Bhambra, Joachimi & Lahav 2022, section 3.1)."""
+
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from skylight.errors import InputError
+from skylight.networks.applications import trunk
+
+SWISH_GAIN = 1.8
+"""Factor on Keras's initial weights that keeps the signal's spread from layer to layer under swish.
+
+For small inputs swish is x / 2. Without normalisation, as in VGG16, the spread over images would fall from 1e-2 to
+1e-7 through the sixteen layers and the network would not begin to learn for many epochs.
+"""
+
+APPLICATIONS = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "xception": "Xception"}
+
+
+def galaxy_zoo(
+    name: str,
+    shape: tuple[int, int, int],
+    outputs: int = 37,
+    width: float = 1.0,
+    momentum: float = 0.99,
+    weights: str | None = None,
+) -> keras.Model:
+    """Build one of the networks, with swish in place of every ReLU and a sigmoid for each answer.
+
+    Parameters
+    ----------
+    name : str
+        ``vgg16``, ``resnet50v2`` or ``xception``.
+    shape : tuple of int
+        Rows, columns and channels of the images, which are in [0, 1].
+    outputs : int
+        Answers; 1 is the control that regresses the length of the bar.
+    width : float
+        Factor on the filters of every convolution; 1 is the published network.
+    momentum : float
+        Of every batch normalisation.
+    weights : {None, "imagenet"}
+        What the trunk starts from; ImageNet needs ``width`` 1.
+
+    Raises
+    ------
+    InputError
+        There is no such network.
+    """
+    if name not in APPLICATIONS:
+        raise InputError(f"no network is called {name!r} (known: {', '.join(APPLICATIONS)})")
+    application = getattr(keras.applications, APPLICATIONS[name])
+    pooling = None if name == "vgg16" else "avg"
+    base = trunk(application, shape, width, "swish", momentum, weights=weights, pooling=pooling)
+    x = base.output
+    if name == "vgg16":
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dense(16 * outputs, activation="swish", name="dense_1")(x)
+        x = layers.Dense(8 * outputs, activation="swish", name="dense_2")(x)
+    answers = layers.Dense(outputs, activation="sigmoid", name="answers")(x)
+    model = keras.Model(base.input, answers, name=name)
+    if name == "vgg16" and weights is None:
+        for layer in model.layers[:-1]:
+            if hasattr(layer, "kernel"):
+                layer.kernel.assign(SWISH_GAIN * layer.kernel)
+    return model
+
+
+def load_galaxy_zoo(path: Path, name: str, size: int, width: float) -> keras.Model:
+    """A trained network for images of ``size`` x ``size``; `InputError` if the file does not hold its weights."""
+    model = galaxy_zoo(name, (size, size, 3), width=width)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not the weights of {name} of width {width} ({reason})") from None
+    return model

@@ -1,0 +1,133 @@
+"""Measure bars on the heatmaps and compare with the catalogue (Bhambra et al. 2022, sections 3.3 and 4).
+
+Run as ``python -m stages.bars.measure_barlengths val``, which tries the whole grid of settings on the validation part,
+then ``... test``, which uses the best of each estimator (or the one in the parameters) and adds the control.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from skylight import params
+from skylight.barlength import estimates, estimator_names
+from skylight.errors import InputError, script
+from skylight.evaluation import lengths
+from skylight.heatmaps import read_heatmaps
+from skylight.outputs import save_json, save_table
+from skylight.params.bars import Bars
+from skylight.surveys import galaxy_zoo as survey
+
+OUT = Path("out/bars")
+SETTING = ["corr_threshold", "len_threshold", "xinput"]
+
+
+@script
+def main() -> None:
+    (part,) = sys.argv[1:]
+    bars = params.load().bars
+    catalogue = survey.read_catalogue(bars.data.path)
+    val, test = survey.split(catalogue, bars.xai.validation_split, bars.data.seed, "bars.xai.validation_split")
+    if part == "val":
+        try_grid(bars, val)
+    elif part == "test":
+        test_best(bars, val, test)
+    else:
+        raise InputError(f"the part must be val or test, got {part!r}")
+
+
+def try_grid(bars: Bars, val: pd.DataFrame) -> None:
+    mask = bars.xai.barlength_mask
+    val, measured = measure(bars, val, mask.corr_threshold, mask.len_threshold, mask.xinput)
+    rows = []
+    for place in np.ndindex(measured.shape[1:]):
+        model = estimator_names(bars.models)[place[0]]
+        setting = {key: getattr(mask, key)[i] for key, i in zip(SETTING, place[1:], strict=True)}
+        rows.append(row(bars, model, setting, val, measured[:, *place]))
+    save_table(OUT / "barlength_correlations_val.csv", pd.DataFrame(rows))
+
+
+def test_best(bars: Bars, val: pd.DataFrame, test: pd.DataFrame) -> None:
+    tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
+    models, rows, scales = estimator_names(bars.models), [], {}
+    table = test
+    for e, model in enumerate(models):
+        setting = best_setting(bars, tried[tried["model"] == model])
+        grid = [[setting[key]] for key in SETTING]
+        val_part, on_val = measure(bars, val, *grid)
+        test_part, on_test = measure(bars, test, *grid)
+        # Maps fade towards the ends of a bar: one factor, from the validation part, makes lengths comparable.
+        scales[model] = lengths.scale_factor(on_val[:, e, 0, 0, 0], val_part)
+        test_part[model] = scales[model] * on_test[:, e, 0, 0, 0]
+        rows.append(row(bars, model, setting, test_part, test_part[model].to_numpy()))
+        table = table.merge(test_part[["objid", model]], on="objid")
+    control = pd.read_csv(OUT / "control" / "predictions.csv")[["objid", "cnn_length"]]
+    table = table.merge(control.rename(columns={"cnn_length": "control"}), on="objid", how="left")
+    shared = table.dropna(subset="control").reset_index(drop=True)
+    rows.append(row(bars, "control", dict.fromkeys(SETTING), shared, shared["control"].to_numpy()))
+    rows = pd.DataFrame(rows).assign(scale=lambda t: t["model"].map(scales))
+    save_table(OUT / "barlength_correlations_test.csv", rows)
+    table["hoyle_length"] = lengths.catalogue_arcsec(table)
+    save_table(OUT / "barlengths.csv", table[["objid", "asset_id", "PETROR90_R", "hoyle_length", *models, "control"]])
+
+    best = tried.loc[tried["correlation"].idxmax(), "model"]
+    samples = lengths.resamples(len(shared), bars.xai.bootstrap, bars.xai.seed)
+    on_shared = row(bars, best, dict.fromkeys(SETTING), shared, shared[best].to_numpy())
+    metrics = {
+        "best_on_validation": best,
+        "test": rows[rows["model"] == best].iloc[0].to_dict(),
+        "on_the_control's_galaxies": {
+            "galaxies": len(shared),
+            "saliency": on_shared,
+            "control": rows[rows["model"] == "control"].iloc[0].to_dict(),
+            **lengths.difference(shared[best].to_numpy(), shared["control"].to_numpy(), shared, samples),
+        },
+        "ceiling": lengths.ceiling(table),
+        "galaxies": len(table),
+    }
+    save_json(OUT / "metrics" / "barlengths.json", metrics)
+
+
+def measure(bars: Bars, catalogue: pd.DataFrame, corr, count, xinput) -> tuple[pd.DataFrame, np.ndarray]:
+    """The galaxies that have heatmaps, and their lengths in arcsec, (N, estimators, C, L, X)."""
+    folders = [OUT / model / "heatmaps" / str(bars.xai.smoothgrad.smooth_noise) for model in bars.models]
+    images = Path(bars.data.path) / survey.CATALOGUE_IMAGES
+    found, measured = [], []
+    for galaxy in tqdm(catalogue.itertuples(), total=len(catalogue), desc="measuring", unit="galaxy"):
+        heatmaps = read_heatmaps(folders, galaxy.asset_id)
+        if heatmaps is None:
+            continue
+        size = heatmaps.shape[1]
+        image = survey.read_image(images / f"{galaxy.asset_id}.jpg")
+        grey = survey.grey(survey.shrink(image, bars.data.crop, size))
+        pixel = bars.data.crop / size * survey.PIXEL_SCALE * galaxy.PETROR90_R
+        found.append(galaxy.Index)
+        measured.append(pixel * estimates(heatmaps, grey, corr, count, xinput))
+    if not found:
+        raise InputError(f"{folders[0]}: no heatmap of any galaxy of this part of the catalogue")
+    return catalogue.loc[found].reset_index(drop=True), np.array(measured)
+
+
+def best_setting(bars: Bars, tried: pd.DataFrame) -> dict:
+    if bars.xai.test_setting:
+        return bars.xai.test_setting.model_dump()
+    best = tried.loc[tried["correlation"].idxmax()]
+    return {
+        "corr_threshold": float(best["corr_threshold"]),
+        "len_threshold": int(best["len_threshold"]),
+        "xinput": bool(best["xinput"]),
+    }
+
+
+def row(bars: Bars, model: str, setting: dict, catalogue: pd.DataFrame, arcsec: np.ndarray) -> dict:
+    """A row of the published table: the columns published, then errors and more figures."""
+    samples = lengths.resamples(len(catalogue), bars.xai.bootstrap, bars.xai.seed)
+    true = survey.true_lengths(bars.data.truth, catalogue["asset_id"]) if bars.data.truth else None
+    noise = bars.xai.smoothgrad.smooth_noise if model != "control" else None
+    return {"model": model, "smooth_noise": noise, **setting} | lengths.compare(arcsec, catalogue, true, samples)
+
+
+if __name__ == "__main__":
+    main()

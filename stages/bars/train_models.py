@@ -1,0 +1,87 @@
+"""Train one network to answer the volunteers' questions (Bhambra et al. 2022, section 3.1).
+
+Run as ``python -m stages.bars.train_models vgg16`` (or ``resnet50v2``, ``xception``).
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from skylight import params
+from skylight.errors import script
+from skylight.outputs import writing
+from skylight.surveys import galaxy_zoo as survey
+from skylight.surveys.volunteers import ANSWERS
+
+OUT = Path("out/bars")
+
+
+@script
+def main() -> None:
+    (name,) = sys.argv[1:]
+    bars = params.load().bars
+    network, settings = bars.network(name), bars.train
+    folder = Path(bars.data.path)
+
+    from keras import callbacks, losses, metrics, optimizers
+
+    from skylight import training
+    from skylight.augmentation import Augmentation, image_batches, plain_batches
+    from skylight.networks.galaxy_zoo import galaxy_zoo
+
+    training.deterministic(settings.seed)
+    shape = (bars.data.size, bars.data.size, 3)
+    model = galaxy_zoo(name, shape, len(ANSWERS), network.width, network.momentum, network.weights)
+    model.compile(
+        optimizers.Adam(network.learning_rate),
+        losses.MeanSquaredError(),
+        metrics=[metrics.RootMeanSquaredError(name="rmse")],
+    )
+
+    solutions = survey.read_solutions(folder / survey.SOLUTIONS)
+    train, held_out = survey.split(
+        solutions, 1 - bars.data.validation_split, bars.data.seed, "bars.data.validation_split"
+    )
+    table = pd.concat([train, held_out], ignore_index=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = [folder / survey.TRAINING_IMAGES / f"{galaxy}.jpg" for galaxy in table["GalaxyID"]]
+        images, kept, rejected = survey.small_images(
+            paths, bars.data.crop, bars.data.size, Path(scratch) / "images.npy"
+        )
+        rejected = pd.concat([rejected, survey.unlisted(folder / survey.TRAINING_IMAGES, table["GalaxyID"])])
+        survey.save_rejected(OUT / name / "rejected.csv", rejected, bars.data.max_rejected)
+        answers = table[ANSWERS].to_numpy(np.float32)[kept]
+        count = int((kept < len(train)).sum())
+
+        batches = image_batches(
+            images[:count],
+            answers[:count],
+            settings.batch_size,
+            settings.seed,
+            Augmentation(**bars.data.augmentation.model_dump()),
+        )
+        training.fit(
+            model,
+            batches,
+            steps=-(-count // settings.batch_size),
+            epochs=network.epochs,
+            name=f"bars-{name}",
+            depends_on=training.digest(
+                images, answers, network.model_dump(), settings.model_dump(), bars.data.model_dump()
+            ),
+            curves=OUT / name / "training",
+            validation=plain_batches(images[count:], answers[count:], 256),
+            callbacks=[
+                callbacks.ReduceLROnPlateau(factor=settings.reduce_lr.factor, patience=settings.reduce_lr.patience),
+                callbacks.EarlyStopping(patience=settings.early_stopping.patience, restore_best_weights=True),
+            ],
+        )
+    with writing(OUT / name / "model.weights.h5") as aside:
+        model.save_weights(aside)
+
+
+if __name__ == "__main__":
+    main()

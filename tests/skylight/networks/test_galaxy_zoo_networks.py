@@ -1,0 +1,47 @@
+"""The three networks have the published heads and no ReLU; others have no name."""
+
+import keras
+import numpy as np
+import pytest
+
+from skylight.errors import InputError
+from skylight.networks.galaxy_zoo import galaxy_zoo
+
+
+@pytest.mark.parametrize(("name", "application"), [("resnet50v2", "ResNet50V2"), ("xception", "Xception")])
+def test_width_one_is_the_published_network(name, application):
+    trunk = getattr(keras.applications, application)(include_top=False, weights=None, input_shape=(71, 71, 3))
+    model = galaxy_zoo(name, (71, 71, 3))
+    assert model.count_params() == trunk.count_params() + (2048 + 1) * 37
+    assert model.output_shape == (None, 37)
+
+
+def test_vgg16_has_two_dense_layers_of_the_published_sizes():
+    model = galaxy_zoo("vgg16", (224, 224, 3), width=0.0625)
+    units = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    assert units == [16 * 37, 8 * 37, 37]
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50v2", "xception"])
+def test_every_activation_is_swish_but_the_last(name):
+    model = galaxy_zoo(name, (71, 71, 3), outputs=1, width=0.0625, momentum=0.9)
+    activations = [layer.get_config().get("activation") for layer in model.layers]
+    assert "relu" not in activations and "silu" in activations  # swish, as Keras now calls it
+    assert activations[-1] == "sigmoid"
+    assert not any(isinstance(layer, keras.layers.ReLU) for layer in model.layers)
+
+
+def test_the_signal_neither_dies_nor_explodes_in_an_untrained_vgg16():
+    images = np.random.default_rng(0).random((8, 72, 72, 3), dtype=np.float32) ** 4  # dark, as skies are
+    keras.utils.set_random_seed(0)
+    model = galaxy_zoo("vgg16", (72, 72, 3), width=0.125)
+    first, last = (
+        np.asarray(keras.Model(model.input, model.get_layer(name).output)(images)).std(axis=0).mean()
+        for name in ("block1_conv1", "dense_2")
+    )
+    assert 0.01 < last / first < 100
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"'exception' \(known: vgg16, resnet50v2, xception\)"):
+        galaxy_zoo("exception", (71, 71, 3))
