@@ -29,7 +29,10 @@ requirements: .venv/dev
 	$(BIN)/python -m pip install -q -r requirements-dev.txt
 	touch $@
 
+# Comparisons with PyTorch libraries run where bench/requirements.txt is installed too.
 bench: .venv/dev
 	$(BIN)/python -m bench.dmdt
 	$(BIN)/python -m bench.reading
 	$(BIN)/python -m bench.barlength
+	$(BIN)/python -m bench.attribution
+	$(BIN)/python -m bench.relevance
