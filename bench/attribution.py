@@ -245,6 +245,9 @@ COMPARISONS = {
 
 def main() -> None:
     chosen = sys.argv[1:]
+    known = {each.__name__ for comparisons in COMPARISONS.values() for each in comparisons}
+    if unknown := set(chosen) - known:
+        sys.exit(f"error: no comparison {', '.join(unknown)} (has: {', '.join(sorted(known))})")
     for network, comparisons in COMPARISONS.items():
         comparisons = [each for each in comparisons if not chosen or each.__name__ in chosen]
         if comparisons:

@@ -77,6 +77,7 @@ def simulate(folder: Path, survey: Survey) -> None:
     truth["bar_visibility"] = [bar_visibility(galaxy) for galaxy in galaxies]
     truth = pd.concat([truth, pd.DataFrame(fractions, columns=ANSWERS)], axis=1)
 
+    folder = folder.resolve()  # the processes that render may have been started in another folder
     folder.mkdir(parents=True, exist_ok=True)
     training = truth[part == "training"].sort_values("GalaxyID")
     _save(folder / SOLUTIONS, training[["GalaxyID", *ANSWERS]])

@@ -17,11 +17,13 @@ TINY = {
     "periodic.heatmaps.min_probability": 0.2,
     "periodic.heatmaps.max_objects_per_class": 3,
     "periodic.heatmaps.background": 5,
+    "periodic.methods.objects_per_class": 1,
+    "periodic.methods.lrp_rules": ["epsilon"],
     "periodic.transfer.epochs": 1,
 }
 CHAPTER = ["periodic-simulate", "periodic-transform", "periodic-train", "periodic-test", "periodic-heatmaps"]
 CHAPTER += [f"periodic-{step}@{survey}" for step in ("transform-transfer", "transfer") for survey in ("ztf", "ptf")]
-CHAPTER += ["periodic-figures"]
+CHAPTER += ["periodic-methods", "periodic-figures"]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_metrics_and_plots_are_there_for_dvc(tiny):
 
 def test_only_what_a_parameter_touches_runs_again(tiny):
     tiny.change(**{"periodic.heatmaps.max_objects_per_class": 2})
-    assert tiny.repro("periodic-figures") == {"periodic-heatmaps", "periodic-figures"}
+    assert tiny.repro("periodic-figures") == {"periodic-heatmaps", "periodic-methods", "periodic-figures"}
     assert tiny.repro("periodic-figures") == set()
 
 
@@ -125,7 +127,8 @@ def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
         }
     )
     ran = tiny.repro("periodic-figures")
-    assert ran == {"periodic-transform", "periodic-train", "periodic-test", "periodic-heatmaps", "periodic-figures"}
+    steps = ("transform", "train", "test", "heatmaps", "methods", "figures")
+    assert ran == {f"periodic-{step}" for step in steps}
     test = json.loads((tiny.path / "out/periodic/metrics/test.json").read_text())
     with capsys.disabled():
         cnn, forest = test["cnn"], test["forest"]
