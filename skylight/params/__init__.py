@@ -15,6 +15,7 @@ from skylight.errors import InputError
 from skylight.params.bars import Bars
 from skylight.params.periodic import Periodic
 from skylight.params.section import Section
+from skylight.params.supernovae import Supernovae
 
 
 class Params(Section):
@@ -22,6 +23,7 @@ class Params(Section):
 
     periodic: Periodic
     bars: Bars
+    supernovae: Supernovae
 
 
 def load(path: str | Path = "params.yaml") -> Params:
