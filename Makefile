@@ -36,3 +36,4 @@ bench: .venv/dev
 	$(BIN)/python -m bench.barlength
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.relevance
+	$(BIN)/python -m bench.supernovae

@@ -1,13 +1,12 @@
 """Handwritten digits: those that come with scikit-learn, or MNIST where the user has it."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from skylight.arrays import read_npz
 from skylight.errors import InputError
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -44,16 +43,7 @@ def read_digits(mnist: str | None, test_fraction: float, seed: int) -> Digits:
         images = (images / 16).reshape(-1, 8, 8, 1).astype(np.float32)
         parts = train_test_split(images, labels, test_size=test_fraction, random_state=seed, stratify=labels)
         return Digits(parts[0], parts[2], parts[1], parts[3])
-    try:
-        with np.load(mnist, allow_pickle=False) as file:
-            missing = [name for name in ARRAYS if name not in file.files]
-            if missing:
-                raise InputError(f"{mnist}: no array {missing[0]} (needs {', '.join(ARRAYS)})")
-            arrays = {name: file[name] for name in ARRAYS}
-    except FileNotFoundError:
-        raise InputError(f"{mnist}: no such file (supernovae.digits.mnist)") from None
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{mnist}: not a whole .npz file of arrays ({str(error).splitlines()[0]})") from None
+    arrays = read_npz(mnist, ARRAYS)
     for part in ("train", "test"):
         images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if images.ndim != 3 or labels.shape != images.shape[:1]:
@@ -63,4 +53,4 @@ def read_digits(mnist: str | None, test_fraction: float, seed: int) -> Digits:
         if labels.dtype.kind not in "iu" or not np.isin(labels, range(10)).all():
             raise InputError(f"{mnist}: y_{part} must be digits, 0 to 9")
         arrays[f"x_{part}"] = (images[..., None] / 255).astype(np.float32)
-    return Digits(**arrays)
+    return Digits(**{name: arrays[name] for name in ARRAYS})

@@ -9,8 +9,6 @@ A survey is a folder of chunks ``train/``, ``validation/`` and ``test/``, read i
 """
 
 import pickle
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import pandas as pd
 from npy_append_array import NpyAppendArray
 from tqdm import tqdm
 
+from skylight.arrays import check_names, read_npz
 from skylight.errors import InputError
 
 PARTS = ("train", "validation", "test")
@@ -67,13 +66,8 @@ def read_chunk(path: str | Path, labelled: bool = True) -> Chunk:
         stamps are of another size; channels or labels differ in length; or a pickle names anything but arrays.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    arrays = _read_pickle(path) if path.suffix == ".pkl" else _read_npz(path)
-    wanted = [*CHANNELS.values(), *(["labels"] if labelled else [])]
-    for name in wanted:
-        if name not in arrays:
-            raise InputError(f"{path}: no array {name} (needs {', '.join(wanted)})")
+    needed = (*CHANNELS.values(), *(["labels"] if labelled else []))
+    arrays = _read_pickle(path, needed) if path.suffix == ".pkl" else read_npz(path, needed)
     channels = [_channel(path, name, arrays[name]) for name in CHANNELS.values()]
     counts = {name: len(arrays[name]) for name in [*CHANNELS.values(), *(["labels"] if "labels" in arrays else [])]}
     first, count = next(iter(counts.items()))
@@ -218,35 +212,26 @@ def _channel(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     return values.reshape(-1, SIZE, SIZE).astype(np.float32)
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as file:
-            names = [name.removesuffix(".npy") for name in file.namelist()]
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a whole .npz file of arrays ({_line(error)})") from None
-
-
-def _read_pickle(path: Path) -> dict[str, np.ndarray]:
+def _read_pickle(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         with path.open("rb") as file:
             content = _Arrays(file, encoding="bytes").load()  # written by Python 2: texts come as bytes
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Exception as error:  # whatever the bytes of a broken pickle lead to
-        raise InputError(f"{path}: not a whole pickle ({_line(error)})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a whole pickle ({reason})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: must be a dictionary of arrays, got {type(content).__name__}")
     names = [key.decode("latin1") if isinstance(key, bytes) else str(key) for key in content]
     for name, value in zip(names, content.values(), strict=True):
         if not isinstance(value, np.ndarray):
             raise InputError(f"{path}: {name} must be an array, got {type(value).__name__}")
-    return dict(zip(names, content.values(), strict=True))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    arrays = dict(zip(names, content.values(), strict=True))
+    check_names(path, arrays, needed)
+    return arrays
 
 
 class _Arrays(pickle.Unpickler):

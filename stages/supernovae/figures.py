@@ -16,6 +16,7 @@ from skylight.surveys.hits import CHANNELS, PIXEL_SCALE
 
 DATA, OUT = Path("data/processed/supernovae"), Path("out/supernovae")
 TITLES = {"deep_hits": "Deep-HiTS", "cap": "CAP", "cap_ensemble": "CAP ensemble", "cap_bn": "CAP, batch norm."}
+COLOUR = dict(zip(TITLES, plotting.COLOURS, strict=False))
 OUTCOMES = {
     "true_positives": ("real sources found", 1, True),
     "true_negatives": ("artifacts rejected", 0, True),
@@ -47,17 +48,18 @@ def main() -> None:
                 figure = relevance(rows, candidates, stamps, maps["cap"][shown], footprints)
                 figure.suptitle(f"{title} (CAP, {rule})", fontsize=10)
                 plotting.save(figure, folder / f"{name}.png")
-        first = surest(candidates, 1, True)[0]
+        first = [*surest(candidates, 1, True), int(candidates["label"].idxmax())][0]
         plotting.save(all_rules(first, stamps, maps["cap"], rules), folder / "rules.png")
-        plotting.save(rotation(agreement), folder / "rotation_agreement.png")
+        plotting.save(rotation(agreement, rules), folder / "rotation_agreement.png")
         turns = {name: np.load(OUT / f"maps/{name}_turns.npy", mmap_mode="r") for name in supernovae.members}
         plotting.save(quarter_turns(first, turns, stamps), folder / "quarter_turns.png")
         plotting.save(layer_by_layer(stamps, candidates), folder / "layers.png")
         if len(localisation):
             plotting.save(located(localisation, rules), folder / "localisation.png")
             real = (candidates["label"] == 1) & candidates["right"]
-            figure = mean_maps(maps["cap"][shown][real], stamps[real], footprints[real], rule)
-            plotting.save(figure, folder / "mean_relevance.png")
+            if real.any():
+                figure = mean_maps(maps["cap"][shown][real], stamps[real], footprints[real], rule)
+                plotting.save(figure, folder / "mean_relevance.png")
 
 
 def surest(candidates: pd.DataFrame, label: int, right: bool) -> list[int]:
@@ -135,13 +137,13 @@ def all_rules(row: int, stamps, maps, rules: list[str]):
 def training_curves(supernovae: Supernovae):
     figure, axes = plt.subplots(1, 2, figsize=(plotting.PAGE, 2.6))
     for ax, metric in zip(axes, ("accuracy", "loss"), strict=True):
-        for colour, (network, members) in zip(plotting.COLOURS, supernovae.members.items(), strict=False):
+        for network, members in supernovae.members.items():
             for part, style in (("train", ":"), ("validation", "-")):
                 tables = [OUT / f"training/{member}/plots/metrics/{part}/{metric}.tsv" for member in members]
                 for i, path in enumerate(tables):
                     table = pd.read_csv(path, sep="\t")
-                    label = f"{TITLES[network]}" if part == "validation" and i == 0 else None
-                    ax.plot(table["step"] + 1, table[metric], style, color=colour, lw=1, label=label)
+                    label = TITLES[network] if part == "validation" and i == 0 else None
+                    ax.plot(table["step"] + 1, table[metric], style, color=COLOUR[network], lw=1, label=label)
         ax.set(xlabel="epoch", ylabel=metric)
     axes[0].set_ylim(0.85, 1)
     axes[0].legend(title="validation (dotted: training)", title_fontsize=8)
@@ -151,7 +153,14 @@ def training_curves(supernovae: Supernovae):
 def trade_off(curves: pd.DataFrame):
     figure, ax = plt.subplots(figsize=(plotting.COLUMN * 1.3, plotting.COLUMN))
     for name, curve in curves.groupby("network", sort=False):
-        ax.plot(100 * curve["fpr"], 100 * curve["fnr"], lw=1.2, drawstyle="steps-post", label=TITLES[name])
+        ax.plot(
+            100 * curve["fpr"],
+            100 * curve["fnr"],
+            lw=1.2,
+            drawstyle="steps-post",
+            color=COLOUR[name],
+            label=TITLES[name],
+        )
     ax.set(xscale="log", yscale="log", xlim=(0.1, 50), ylim=(0.1, 50))
     ticks = [0.1, 0.3, 1, 3, 10, 30]
     ax.set_xticks(ticks, ticks)
@@ -173,7 +182,16 @@ def by_snr(table: pd.DataFrame):
         for i, name in enumerate(names):
             part = table[table["network"] == name]
             x = np.arange(len(part)) + 0.14 * (i - (len(names) - 1) / 2)
-            ax.errorbar(x, 100 * part[rate], 100 * part[f"{rate}_error"], fmt="o", ms=3, lw=1, label=TITLES[name])
+            ax.errorbar(
+                x,
+                100 * part[rate],
+                100 * part[f"{rate}_error"],
+                fmt="o",
+                ms=3,
+                lw=1,
+                color=COLOUR[name],
+                label=TITLES[name],
+            )
         ends = [f"{low:g}–{high:g}" for low, high in zip(bins["snr_from"], bins["snr_to"], strict=True)]
         ax.set_xticks(range(len(bins)), [f"{e}\n({n})" for e, n in zip(ends, bins[count], strict=True)], fontsize=7)
         ax.set(xlabel="SNR in the SNR difference (candidates)", title=title, yscale="symlog", ylim=(0, 100))
@@ -186,14 +204,15 @@ def by_snr(table: pd.DataFrame):
     return figure
 
 
-def rotation(agreement: dict):
+def rotation(agreement: dict, rules: list[str]):
+    """The rotation agreement by rule; errors are those of the mean."""
     figure, ax = plt.subplots(figsize=(plotting.COLUMN * 1.3, 2.6))
-    names = list(next(iter(agreement.values())))
+    names = [name for name in TITLES if name in agreement[rules[0]]]
     for i, name in enumerate(names):
-        x = np.arange(len(agreement)) + 0.25 * (i - (len(names) - 1) / 2)
-        means, errors = ([by_network[name][key] for by_network in agreement.values()] for key in ("mean", "error"))
-        ax.bar(x, means, 0.23, yerr=errors, label=TITLES[name], error_kw={"lw": 1})
-    ax.set_xticks(range(len(agreement)), agreement)
+        x = np.arange(len(rules)) + 0.25 * (i - (len(names) - 1) / 2)
+        means, errors = ([agreement[rule][name][key] for rule in rules] for key in ("mean", "error"))
+        ax.bar(x, means, 0.23, yerr=errors, color=COLOUR[name], label=TITLES[name], error_kw={"lw": 1})
+    ax.set_xticks(range(len(rules)), rules)
     ax.set(ylabel="rotation agreement", ylim=(0, 1.05))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
     return figure
@@ -255,7 +274,7 @@ def located(table: pd.DataFrame, rules: list[str]):
                 fmt=marker,
                 ms=4,
                 lw=1,
-                color=plotting.COLOURS[i],
+                color=COLOUR[name],
                 label=TITLES[name] if kind == "true positives" else None,
             )
     share = table.loc[table["measure"] == "footprint_share", "mean"].iloc[0]

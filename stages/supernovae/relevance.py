@@ -100,7 +100,9 @@ def located(maps, masks, targets, labels, by_rule) -> pd.DataFrame:
         for name, measure in MEASURES.items():
             mean, error = mean_and_error(measure(speaks_for[at], masks[of]))
             rows.append({"measure": name, "maps": kind, "mean": mean, "error": error})
-    rows.append({"measure": "footprint_share", "maps": "true positives", "mean": masks[positive].mean(), "error": 0.0})
+    rows.append(
+        {"measure": "footprint_share", "maps": "true positives", "mean": masks[labels == 1].mean(), "error": 0.0}
+    )
     for c, channel in enumerate(CHANNELS):
         share = np.abs(maps[positive][..., c]).sum(axis=(1, 2)) / np.abs(maps[positive]).sum(axis=(1, 2, 3))
         mean, error = mean_and_error(share)
