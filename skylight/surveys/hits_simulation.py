@@ -243,11 +243,11 @@ def background(scene: Scene, count: int, rng: np.random.Generator) -> None:
 def hosts(scene: Scene, place: np.ndarray, chance: np.ndarray, rng: np.random.Generator) -> None:
     """Galaxies about each place (B, 2), at a distance of their own radius or so, where chance (B,) will have it."""
     count = len(place)
-    radius, angle = rng.uniform(1, 5, count), rng.uniform(0, 2 * np.pi, count)
+    radius, angle = rng.uniform(2, 6, count), rng.uniform(0, 2 * np.pi, count)
     away = radius * np.abs(rng.normal(0, 0.8, count))
     centre = place + away[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     there = rng.random(count) < chance
-    galaxy(scene, np.where(there, 10 ** rng.uniform(3.2, 5, count), 0), centre, radius, rng)
+    galaxy(scene, np.where(there, 10 ** rng.uniform(3, 4.4, count), 0), centre, radius, rng)
 
 
 def cosmic_rays(image: np.ndarray, which: np.ndarray, place: np.ndarray, rng: np.random.Generator) -> None:

@@ -76,7 +76,7 @@ def heatmaps(images: np.ndarray, maps: dict, predicted: dict):
     """A column a digit; a row the images, then one a network and rule, each map scaled by itself."""
     rows = len(maps) + 1
     figure, axes = plt.subplots(
-        rows, len(images), figsize=(plotting.PAGE, 0.68 * rows + 0.5), squeeze=False, gridspec_kw={"wspace": 0.04}
+        rows, len(images), figsize=(plotting.PAGE, 0.58 * rows + 0.3), squeeze=False, gridspec_kw={"wspace": 0.04}
     )
     for ax, image in zip(axes[0], images, strict=True):
         ax.imshow(image, cmap="gray_r", origin="upper")

@@ -6,10 +6,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 
 from skylight import params, plotting
 from skylight.errors import script
 from skylight.evaluation.detection import THRESHOLD
+from skylight.evaluation.turns import rotation_agreement
 from skylight.outputs import writing
 from skylight.params.supernovae import Supernovae
 from skylight.surveys.hits import CHANNELS, PIXEL_SCALE
@@ -52,7 +54,7 @@ def main() -> None:
         plotting.save(all_rules(first, stamps, maps["cap"], rules), folder / "rules.png")
         plotting.save(rotation(agreement, rules), folder / "rotation_agreement.png")
         turns = {name: np.load(OUT / f"maps/{name}_turns.npy", mmap_mode="r") for name in supernovae.members}
-        plotting.save(quarter_turns(first, turns, stamps), folder / "quarter_turns.png")
+        plotting.save(quarter_turns(turns, stamps), folder / "quarter_turns.png")
         plotting.save(layer_by_layer(stamps, candidates), folder / "layers.png")
         if len(localisation):
             plotting.save(located(localisation, rules), folder / "localisation.png")
@@ -91,8 +93,9 @@ def outline(ax, footprint: np.ndarray) -> None:
 def scale_bar(ax) -> None:
     """Mark two arcsec."""
     length = 2 / PIXEL_SCALE
-    ax.plot([1, 1 + length], [1, 1], color="white", lw=1.5, solid_capstyle="butt")
-    ax.text(1 + length / 2, 1.6, '2"', color="white", ha="center", va="bottom", fontsize=7)
+    edge = [patheffects.withStroke(linewidth=2.5, foreground="black")]  # it stands on noise
+    ax.plot([1, 1 + length], [1, 1], color="white", lw=1.5, path_effects=edge)
+    ax.text(1 + length / 2, 1.8, '2"', color="white", ha="center", va="bottom", fontsize=8, path_effects=edge)
 
 
 def relevance(rows: list[int], candidates: pd.DataFrame, stamps, maps, footprints):
@@ -194,9 +197,10 @@ def by_snr(table: pd.DataFrame):
             )
         ends = [f"{low:g}–{high:g}" for low, high in zip(bins["snr_from"], bins["snr_to"], strict=True)]
         ax.set_xticks(range(len(bins)), [f"{e}\n({n})" for e, n in zip(ends, bins[count], strict=True)], fontsize=7)
-        ax.set(xlabel="SNR in the SNR difference (candidates)", title=title, yscale="symlog", ylim=(0, 100))
+        ax.set(xlabel="SNR in the SNR difference (candidates)", title=title, xlim=(-0.6, len(bins) - 0.4))
     ticks = [0, 1, 3, 10, 30, 100]
     axes[0].set_yscale("symlog", linthresh=1)
+    axes[0].set_ylim(-0.1, 100)
     axes[0].set_yticks(ticks, ticks)
     axes[0].minorticks_off()
     axes[0].set_ylabel("share (%)")
@@ -218,10 +222,15 @@ def rotation(agreement: dict, rules: list[str]):
     return figure
 
 
-def quarter_turns(row: int, turns: dict, stamps):
-    """One candidate's maps of the difference for the four turns of the input, turned back; a row a network."""
+def quarter_turns(turns: dict, stamps):
+    """Maps of the difference for the four turns of the input, turned back; a row a network.
+
+    Of the candidate on which Deep-HiTS agrees with itself as well as in the median.
+    """
     channel = list(CHANNELS).index("difference")
-    figure, axes = plt.subplots(len(turns), 5, figsize=(plotting.PAGE, 1.45 * len(turns) + 0.4))
+    agreement = rotation_agreement(turns["deep_hits"])
+    row = int(np.argmin(np.abs(agreement - np.nanmedian(agreement))))
+    figure, axes = plt.subplots(len(turns), 5, figsize=(plotting.PAGE, 1.2 * len(turns) + 0.3))
     for line, (name, maps) in zip(axes, turns.items(), strict=True):
         values = maps[:, row, ..., channel]
         show_stamp(line[0], stamps[row, ..., channel])
@@ -279,10 +288,10 @@ def located(table: pd.DataFrame, rules: list[str]):
             )
     share = table.loc[table["measure"] == "footprint_share", "mean"].iloc[0]
     left.axhline(share, color="0.6", lw=0.8, ls="--")
-    left.text(len(rules) - 0.5, share, "even spread", ha="right", va="bottom", fontsize=7, color="0.4")
+    left.text(len(rules) - 0.6, share + 0.02, "even spread", ha="right", va="bottom", fontsize=7, color="0.4")
     left.set_xticks(range(len(rules)), rules)
     left.set(ylabel="relevance on the footprint", ylim=(0, 1), title="o real sources, x artifacts (control)")
-    left.legend()
+    left.legend(loc="center right")
     for i, channel in enumerate(CHANNELS):
         part = table[(table["measure"] == f"share of {channel}") & (table["network"] == "cap")].set_index("rule")
         x = np.arange(len(rules)) + 0.2 * (i - 1.5)
