@@ -36,7 +36,7 @@ def main() -> None:
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)
     if arguments.maps and twice:
         raise InputError(
-            f"--maps {arguments.maps}: two chunks are called {twice}, one would overwrite the other's maps"
+            f"--maps {arguments.maps}: two chunks are called {twice}, their maps too"
         )
     supernovae = params.load().supernovae
 
