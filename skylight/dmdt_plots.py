@@ -40,7 +40,7 @@ def counts_scale(image: np.ndarray) -> tuple:
 def draw_map(
     figure: Figure, axes: Axes, image: np.ndarray, scale: tuple, grid: Dmdt, every: int, missing: str = "no object"
 ) -> None:
-    """Draw an image with its colour bar, or the words that say why there is nothing to see.
+    """Draw an image with its colour bar, pointed where cells are beyond it, or the words why there is nothing to see.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def draw_map(
         middle = {"ha": "center", "va": "center", "transform": axes.transAxes, "in_layout": False}
         axes.text(0.5, 0.5, textwrap.fill(note, 18), color=colour, fontsize=7, **middle)
     else:
-        figure.colorbar(shown, ax=axes).ax.tick_params(labelsize=6)
+        beyond = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+        extend = beyond[bool(image.min() < shown.norm.vmin), bool(image.max() > shown.norm.vmax)]
+        figure.colorbar(shown, ax=axes, extend=extend).ax.tick_params(labelsize=6)
 
 
 def panels(count: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, list[Axes]]:
