@@ -45,9 +45,11 @@ def masked_share(triplet: np.ndarray) -> float:
 def central_peak(difference: np.ndarray) -> tuple[float, float]:
     """Signal to noise of the brightest pixel within 3 of the middle, and the axis ratio of the light about it."""
     level, noise = sky(difference)
+    if not noise:
+        return 0.0, 0.0
     near = np.where(_RADIUS <= 3, difference, -np.inf)
     row, column = np.unravel_index(near.argmax(), near.shape)
-    snr = (difference[row, column] - level) / noise if noise else 0.0
+    snr = (difference[row, column] - level) / noise
     inside = np.hypot(_ROWS - _ROWS[row, column], _COLUMNS - _COLUMNS[row, column]) <= 4
     light = np.clip(difference[inside] - level - 2 * noise, 0, None)  # what is noise has no shape
     if np.count_nonzero(light) < 3:

@@ -37,21 +37,21 @@ def triplet(alert: Alert) -> np.ndarray:
             raise ValueError(f"{name} is missing")
         try:
             pixels = image(packed)
+            rows, columns = pixels.shape
+            if rows > SIDE or columns > SIDE:
+                raise ValueError(f"{rows} x {columns} pixels, more than {SIDE} x {SIDE}")
+            result[:rows, :columns, channel] = normalised(pixels)
         except ValueError as reason:
             raise ValueError(f"{name}: {reason}") from None
-        rows, columns = pixels.shape
-        if rows > SIDE or columns > SIDE:
-            raise ValueError(f"{name}: {rows} x {columns} pixels, more than {SIDE} x {SIDE}")
-        if not np.isfinite(pixels).any():
-            raise ValueError(f"{name}: no pixel is finite")
-        result[:rows, :columns, channel] = normalised(pixels)
     return result
 
 
 def normalised(pixels: np.ndarray) -> np.ndarray:
-    """Replace NaN by 0 and divide by the L2 norm; `ValueError` where that is 0 or not finite."""
-    filled = np.where(np.isnan(pixels), np.float32(0), pixels)
-    norm = np.linalg.norm(filled.astype(np.float64))
+    """Replace NaN by 0 and divide by the L2 norm; `ValueError` where nothing is finite or the norm is 0."""
+    if not np.isfinite(pixels).any():
+        raise ValueError("no pixel is finite")
+    filled = np.where(np.isnan(pixels), 0, pixels.astype(np.float64))
+    norm = np.linalg.norm(filled)
     if not 0 < norm < np.inf:
         raise ValueError(f"the norm of the pixels is {norm:g}")
     return (filled / norm).astype(np.float32)

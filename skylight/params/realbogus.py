@@ -67,7 +67,7 @@ class Heatmaps(Section):
 class ClassMaps(Section):
     """The explanations of classes."""
 
-    min_probability: Share
+    candidate_probability: Share
     width: int = Field(ge=1)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)

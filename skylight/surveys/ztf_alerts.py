@@ -18,7 +18,7 @@ from typing import BinaryIO
 import fastavro
 import numpy as np
 from astropy.io import fits
-from astropy.io.fits.verify import VerifyWarning
+from astropy.utils.exceptions import AstropyWarning
 from fastavro.read import SchemaResolutionError
 
 from skylight.errors import InputError
@@ -127,10 +127,14 @@ def _alert(record: dict, source: str) -> Alert:
 
 
 class _Reader:
-    """A binary stream that can look four bytes ahead, and never reads more at once than a packet can hold."""
+    """A binary stream that looks four bytes ahead, can go back to where it looked, and reads no more than a packet.
+
+    What it holds is one block of a container.
+    """
 
     def __init__(self, stream: BinaryIO):
         self._stream, self._ahead, self._given = stream, b"", 0
+        self._since_peek = bytearray()
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _LARGEST:
@@ -139,18 +143,21 @@ class _Reader:
         if len(taken) < size:
             taken += self._stream.read(size - len(taken))
         self._given += len(taken)
+        self._since_peek += taken
         return taken
 
     def tell(self) -> int:
         return self._given
 
     def peek(self) -> bytes:
+        self._since_peek.clear()
         if len(self._ahead) < len(_MAGIC):
             self._ahead += self._stream.read(len(_MAGIC) - len(self._ahead))
         return self._ahead[: len(_MAGIC)]
 
     def skip_to_magic(self) -> None:
-        """Go to where the next container may begin, or to the end."""
+        """Go to the first place after the last `peek` where a container may begin, or to the end."""
+        self._ahead = bytes(self._since_peek[1:]) + self._ahead
         while (found := self._ahead.find(_MAGIC)) < 0:
             chunk = self._stream.read(2**16)
             if not chunk:
@@ -173,8 +180,8 @@ def image(cutout: bytes) -> np.ndarray:
     except (OSError, EOFError, gzip.zlib.error) as error:
         raise ValueError(f"not gzip ({error})") from None
     with warnings.catch_warnings():
-        # The survey's own SIMPLE card is not quite to the standard.
-        warnings.simplefilter("ignore", VerifyWarning)
+        # The survey's own SIMPLE card is not quite to the standard; what is cut short is an error below.
+        warnings.simplefilter("ignore", AstropyWarning)
         try:
             with fits.open(io.BytesIO(raw), memmap=False) as hdus:
                 data = hdus[0].data
