@@ -60,7 +60,7 @@ def _chain(network: keras.Model) -> list[keras.Layer]:
 
 def _may(layer: keras.Layer) -> bool:
     if isinstance(layer, _BY_PIXEL):
-        return getattr(layer, "axis", -1) in (-1, 3) and getattr(layer, "activation", None) is not keras.ops.softmax
+        return getattr(layer, "axis", -1) in (-1, 3)
     if type(layer) not in _WINDOWED or layer.padding != "valid" or layer.data_format != "channels_last":
         return False
     if isinstance(layer, layers.Conv2D) and (layer.dilation_rate != (1, 1) or layer.groups != 1):

@@ -185,8 +185,8 @@ def _add_galaxy(sky: Sky, x: float, y: float, magnitude: float, rng: Rng) -> flo
 
 
 def _transient_flux(sky: Sky, rng: Rng) -> float:
-    """Flux of a change: most are near the limit of detection."""
-    return sky.flux(sky.limit + 0.25 - rng.gamma(1.4, 0.9))
+    """Flux of a change: most are within two magnitudes of the limit of detection, as the survey's are."""
+    return sky.flux(sky.limit + 0.2 - rng.gamma(1.4, 1.3))
 
 
 def _empty_sky(sky: Sky, rng: Rng) -> None:
@@ -195,7 +195,7 @@ def _empty_sky(sky: Sky, rng: Rng) -> None:
 
 def _variable_star(sky: Sky, rng: Rng) -> None:
     change = _transient_flux(sky, rng)
-    mean = change / rng.uniform(0.05, 1.5)
+    mean = change / rng.uniform(0.1, 1.5)
     sign = 1 if rng.random() < 0.6 or change > mean else -1
     sky.star(*rng.uniform(-0.5, 0.5, 2), mean, mean + sign * change)
 
@@ -215,7 +215,7 @@ def _beside_galaxy(sky: Sky, rng: Rng) -> None:
 
 
 def _dipole(sky: Sky, rng: Rng) -> None:
-    shift, turn = rng.uniform(0.15, 0.8), rng.uniform(0, 2 * np.pi)
+    shift, turn = rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi)
     sky.offset = (shift * np.cos(turn), shift * np.sin(turn))
     x, y = rng.uniform(-0.5, 0.5, 2)
     if rng.random() < 0.75:
@@ -225,8 +225,8 @@ def _dipole(sky: Sky, rng: Rng) -> None:
 
 
 def _residual(sky: Sky, rng: Rng) -> None:
-    sky.width_error = float(rng.choice([-1, 1]) * rng.uniform(0.02, 0.12))
-    sky.gain_error = float(rng.normal(0, 0.02))
+    sky.width_error = float(rng.choice([-1, 1]) * rng.uniform(0.03, 0.12))
+    sky.gain_error = float(rng.normal(0, 0.01))
     sky.shear_error = tuple(rng.normal(0, 0.02, 2))
     x, y = rng.uniform(-0.5, 0.5, 2)
     if rng.random() < 0.85:
