@@ -71,6 +71,6 @@ def nine_panels(triplet: np.ndarray, maps: dict[str, np.ndarray], title: str) ->
     for channel, (ax, name) in enumerate(zip(axes[2], CHANNELS, strict=True)):
         shown = ax.imshow(maps["deep_shap"][..., channel], norm=norm_of_all, cmap=plotting.DIVERGING)
         ax.set(xticks=[], yticks=[], title=f"SHAP of {name}")
-    figure.colorbar(shown, ax=axes[2, 2], shrink=0.85).ax.tick_params(labelsize=6)
+    figure.colorbar(shown, ax=axes[2, 2], shrink=0.85, label="of all three").ax.tick_params(labelsize=6)
     figure.suptitle(title, fontsize=10)
     return figure

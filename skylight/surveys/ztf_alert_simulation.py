@@ -29,8 +29,14 @@ Rng = np.random.Generator
 
 PUBLISHED = {"real": 7992, "bogus": 3564}
 """Alerts of each class in the published set (Duev et al. 2019)."""
-FIELD = 128
+FIELD = 96
 """Rows and columns that are drawn, in pixels of 1 arcsec; the cutouts come from the middle."""
+FINE = 2
+"""Samples a pixel, each way, that are drawn: the seeing is too sharp for one a pixel, and bright stars would ring."""
+_SAMPLES = FINE * FIELD
+_UP = 2 * np.pi * FINE * np.fft.fftfreq(_SAMPLES)
+_ALONG = 2 * np.pi * FINE * np.fft.rfftfreq(_SAMPLES)
+_FREQUENCIES = (len(_UP), len(_ALONG))
 GAIN = 6.2
 """Electrons per data number (DN)."""
 READ_NOISE = 1.7
@@ -66,8 +72,8 @@ class Sky:
     width_error: float
     """Relative errors of the scale and of the width that the reference is brought to."""
     shear_error: tuple[float, float]
-    now: Array = field(default_factory=lambda: np.zeros((FIELD, FIELD), complex), repr=False)
-    before: Array = field(default_factory=lambda: np.zeros((FIELD, FIELD), complex), repr=False)
+    now: Array = field(default_factory=lambda: np.zeros(_FREQUENCIES, complex), repr=False)
+    before: Array = field(default_factory=lambda: np.zeros(_FREQUENCIES, complex), repr=False)
     """Fourier transforms of what is in the sky at the time of the exposure, and of the reference."""
     detector: Array = field(default_factory=lambda: np.zeros((FIELD, FIELD)), repr=False)
     """What the detector adds to the exposure, DN."""
@@ -99,7 +105,7 @@ class Sky:
     def galaxy(self, x: float, y: float, flux: float, radius: float, index: float, axis_ratio: float, angle: float):
         """Add a Sersic profile; ``radius`` holds half of the light, the angle is in radians."""
         shape = galsim.Sersic(index, half_light_radius=radius, flux=flux, gsparams=_COARSE)
-        wave = _point(x, y) * _transform(shape.shear(q=axis_ratio, beta=angle * galsim.radians))
+        wave = _point(x, y) * _shape(shape.shear(q=axis_ratio, beta=angle * galsim.radians))
         self.before += wave
         self.now += wave
         self._note(x, y, flux)
@@ -110,28 +116,31 @@ class Sky:
 
 
 _COARSE = galsim.GSParams(folding_threshold=0.02, kvalue_accuracy=1e-3, maximum_fft_size=8192)
-_FREQUENCY = 2 * np.pi * np.fft.fftfreq(FIELD)
 
 
 def _point(x: float, y: float) -> Array:
     """Fourier transform of a unit point at ``x``, ``y`` from the middle of the field."""
-    along, up = np.exp(-1j * _FREQUENCY * (x + FIELD // 2)), np.exp(-1j * _FREQUENCY * (y + FIELD // 2))
-    return np.outer(up, along)
+    return np.outer(np.exp(-1j * _UP * (y + FIELD // 2)), np.exp(-1j * _ALONG * (x + FIELD // 2)))
 
 
-def _transform(shape: galsim.GSObject) -> Array:
-    """Fourier transform of a shape about the origin, in the order of `numpy.fft`."""
-    drawn = shape.drawKImage(nx=FIELD, ny=FIELD, scale=2 * np.pi / FIELD)
-    return np.fft.ifftshift(drawn.array)
+def _shape(shape: galsim.GSObject) -> Array:
+    """Fourier transform of a shape about the origin."""
+    drawn = shape.drawKImage(nx=_SAMPLES, ny=_SAMPLES, scale=2 * np.pi / FIELD)
+    return np.fft.ifftshift(drawn.array)[:, : len(_ALONG)]
 
 
 def _moffat(width: float, beta: float, shear: tuple[float, float]) -> Array:
-    """Fourier transform of a point spread function of unit flux, sampled at the pixels about the origin."""
-    y, x = np.mgrid[:FIELD, :FIELD] - FIELD // 2
+    """Fourier transform of a point spread function of unit flux about the origin."""
+    y, x = (np.mgrid[:_SAMPLES, :_SAMPLES] - _SAMPLES // 2) / FINE
     g1, g2 = shear
     squared = (1 - 2 * g1) * x**2 + (1 + 2 * g1) * y**2 - 4 * g2 * x * y  # to first order in the shear
     profile = (1 + squared * (4 * (2 ** (1 / beta) - 1) / width**2)) ** -beta
-    return np.fft.fft2(np.fft.ifftshift(profile / profile.sum()))
+    return np.fft.rfft2(np.fft.ifftshift(profile / profile.sum()))
+
+
+def _pixels(transform: Array) -> Array:
+    """The image of a Fourier transform, at the middle of each pixel."""
+    return FINE**2 * np.fft.irfft2(transform)[::FINE, ::FINE]
 
 
 def draw_sky(rng: Rng) -> Sky:
@@ -163,7 +172,7 @@ def draw_sky(rng: Rng) -> Sky:
 
 
 def _anywhere(rng: Rng) -> Array:
-    return rng.uniform(-50, 50, 2)
+    return rng.uniform(-46, 46, 2)
 
 
 def _add_galaxy(sky: Sky, x: float, y: float, magnitude: float, rng: Rng) -> float:
@@ -348,7 +357,8 @@ def draw_candidate(label: str, rng: Rng) -> tuple[str, Candidate]:
         if name != "edge" and rng.random() < 0.03:  # any source may lie near the detector's edge
             sky.edges[rng.integers(4)] = int(rng.integers(8, SIDE // 2))
         found = observe(sky, 1 if label == "real" else 6, rng)
-        if found is not None:
+        # Nobody would call real what the mask covers.
+        if found is not None and (label == "bogus" or not found.measured["nbad"]):
             return name, found
 
 
@@ -384,10 +394,10 @@ def images(sky: Sky, rng: Rng) -> tuple[Array, Array, Array]:
     matched_shear = tuple(a + b for a, b in zip(sky.shear, sky.shear_error, strict=True))
     matched = _moffat(sky.seeing * (1 + sky.width_error), sky.beta, matched_shear)
     stacked = _moffat(sky.reference_seeing, sky.beta, (0.0, 0.0))
-    shift = np.outer(np.exp(-1j * _FREQUENCY * sky.offset[1]), np.exp(-1j * _FREQUENCY * sky.offset[0]))
-    light = np.fft.ifft2(sky.now * seen).real
-    model = np.fft.ifft2(sky.before * matched * shift).real * (1 + sky.gain_error)
-    static = np.fft.ifft2(sky.before * stacked).real
+    shift = np.outer(np.exp(-1j * _UP * sky.offset[1]), np.exp(-1j * _ALONG * sky.offset[0]))
+    light = _pixels(sky.now * seen)
+    model = _pixels(sky.before * matched * shift) * (1 + sky.gain_error)
+    static = _pixels(sky.before * stacked)
 
     charge, saturated = _saturate(light + sky.level + sky.detector)
     science = charge + rng.standard_normal(light.shape) * np.sqrt(np.maximum(charge, 1) / GAIN + READ_NOISE**2)

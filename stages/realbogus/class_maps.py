@@ -33,10 +33,17 @@ def main() -> None:
 
     training.deterministic(settings.seed)
     model = load_vgg6(OUT / "vgg6.weights.h5")
+    # The regularisers are in units of the pixels, which are small here.
     value_range = tuple(np.quantile(images, [0.0005, 0.9995]).tolist())
     maximal = [
         activation_maximization(
-            model, unit, value_range=value_range, steps=settings.maximization_steps, seed=settings.seed
+            model,
+            unit,
+            value_range=value_range,
+            steps=settings.maximization_steps,
+            total_variation=settings.maximization_smoothness,
+            norm=0.3 * settings.maximization_smoothness,
+            seed=settings.seed,
         )
         for unit in range(len(CLASSES))
     ]

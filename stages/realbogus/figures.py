@@ -88,7 +88,7 @@ def error_curves():
     right.set(xlabel="threshold on the score", ylabel="rate (%)", xlim=(0, 1), ylim=(0, 100))
     fnr, fpr = 100 * metrics["false_negative_rate"], 100 * metrics["false_positive_rate"]
     right.set_title(f"at 0.5: {fnr:.1f} % false negatives, {fpr:.1f} % positives")
-    right.legend()
+    right.legend(loc="upper center")
     return figure
 
 
