@@ -41,3 +41,4 @@ bench: .venv/dev
 	$(BIN)/python -m bench.barlength
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.relevance
+	$(BIN)/python -m bench.supernovae

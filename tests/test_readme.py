@@ -26,6 +26,25 @@ def test_the_table_is_what_was_measured():
         assert row(f"F1 {name}")[1] == f"{f1:.3f}"
 
 
+def test_the_supernovae_table_is_what_was_measured():
+    out = ROOT / "out/supernovae/metrics"
+    test, relevance, digits = (
+        json.loads((out / f"{name}.json").read_text()) for name in ("test", "relevance", "digits")
+    )
+    assert row("test candidates")[1] == f"{test['candidates']:,}"
+    rows = {"Deep-HiTS": "deep_hits", "CAP": "cap", "CAP ensemble": "cap_ensemble"}
+    rows["CAP with batch normalisation"] = "cap_bn"
+    for title, name in rows.items():
+        measured = test["networks"][name]
+        assert row(f"accuracy, {title}")[1] == f"{measured['accuracy']:.4f} ± {measured['accuracy_error']:.4f}"
+    for title in ("Deep-HiTS", "CAP"):
+        measured = relevance["rotation_agreement"]["alphabeta"][rows[title]]
+        assert row(f"rotation agreement, {title} (alphabeta)")[1] == f"{measured['mean']:.3f} ± {measured['error']:.3f}"
+    accuracy = " / ".join(f"{digits[kind]['accuracy']:.3f}" for kind in ("mlp", "cnn"))
+    assert row("accuracy on scikit-learn's digits (real), dense / convolutional")[1] == accuracy
+    assert f"error over {relevance['candidates']} candidates" in README
+
+
 def test_every_picture_and_page_it_points_to_exists():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     local = [link for link in links if "://" not in link]
