@@ -1,10 +1,13 @@
-"""What every test may ask for: the real data sets, where they are at hand."""
+"""What every test may ask for: the real data sets, where they are at hand, and an MLflow server."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.servers import free_port, serving, wait_for
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -23,3 +26,14 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory) -> Iterator[str]:
+    """The address of an `mlflow server` that keeps its runs in SQLite."""
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    store = ["--backend-store-uri", f"sqlite:///{folder}/runs.db", "--artifacts-destination", str(folder / "artifacts")]
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", *store]
+    with serving(command, folder / "log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"):
+        wait_for(port, folder / "log")
+        yield f"http://127.0.0.1:{port}"
