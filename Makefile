@@ -3,10 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures test lint bench requirements
+.PHONY: figures verify test lint bench requirements
 
 figures: .venv/user
 	$(BIN)/dvc repro
+
+# A fresh clone gives the same outputs; on other hardware within a tolerance: make verify TOLERANCE=1e-5
+verify: .venv/user
+	$(BIN)/python -m skylight.reproduction --tolerance $(or $(TOLERANCE),0)
 
 test: .venv/dev
 	$(BIN)/python -m pytest

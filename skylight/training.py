@@ -8,6 +8,7 @@ DVC tracks, because DVC removes those before it runs a stage again.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,12 @@ CHECKPOINTS = Path(".checkpoints")
 
 
 def deterministic(seed: int) -> None:
-    """Seed Python, NumPy and TensorFlow, and use deterministic operations from here on."""
+    """Seed Python, NumPy and TensorFlow, and use deterministic operations from here on.
+
+    An operation is split into as many parts as TensorFlow has threads, and sums over parts are rounded differently. So
+    that every machine gives the same weights there are two threads, unless ``TF_NUM_INTRAOP_THREADS`` says otherwise.
+    """
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

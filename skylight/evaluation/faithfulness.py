@@ -26,6 +26,7 @@ from skylight.attribution.scoring import (
     over_batches,
     over_variants,
     per_model,
+    resolve_baseline,
     resolve_inputs,
     resolve_targets,
     target_scores,
@@ -78,7 +79,7 @@ def insertion(
         If steps is below 1, or model, inputs, targets, maps or baseline do not fit.
     """
     inputs = resolve_inputs(model, inputs)
-    empty = _baseline(inputs, baseline)
+    empty = resolve_baseline(inputs, baseline)
     return _area(model, empty, inputs, resolve_targets(model, inputs, targets), maps, steps, seed, batch_size)
 
 
@@ -113,7 +114,7 @@ def deletion(
         If steps is below 1, or model, inputs, targets, maps or baseline do not fit.
     """
     inputs = resolve_inputs(model, inputs)
-    empty = _baseline(inputs, baseline)
+    empty = resolve_baseline(inputs, baseline)
     return _area(model, inputs, empty, resolve_targets(model, inputs, targets), maps, steps, seed, batch_size)
 
 
@@ -165,7 +166,7 @@ def faithfulness_correlation(
         raise InputError(f"runs: must be at least 2, got {runs}")
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets)
-    empty = _baseline(inputs, baseline)
+    empty = resolve_baseline(inputs, baseline)
     maps = _checked(maps, inputs)
     run = per_model(model, _mixed_outputs)
     pixels = inputs.shape[1] * inputs.shape[2]
@@ -254,12 +255,3 @@ def _checked(maps: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     if maps.shape[-3:] != inputs.shape[:3]:
         raise InputError(f"maps: must be one an input, {inputs.shape[:3]}, got {maps.shape}")
     return maps
-
-
-def _baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.ndarray:
-    try:
-        return np.broadcast_to(np.asarray(baseline, np.float32), inputs.shape)
-    except ValueError:
-        raise InputError(
-            f"baseline: must be a number, an image like the inputs or one for each, got {np.shape(baseline)}"
-        ) from None

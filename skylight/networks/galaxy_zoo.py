@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from skylight.errors import InputError
@@ -65,6 +66,16 @@ def galaxy_zoo(
             if hasattr(layer, "kernel"):
                 layer.kernel.assign(SWISH_GAIN * layer.kernel)
     return model
+
+
+def begin_at(model: keras.Model, fractions: np.ndarray) -> None:
+    """Set the biases of the last layer so that an untrained network gives about these answers, (K,), in (0, 1).
+
+    Most answers are rare. A network that begins at 1/2 first drives all of its sigmoids down together, for some of
+    them so far that their gradient is gone for good. It learns more surely from the mean answers on.
+    """
+    fractions = np.clip(fractions, 1e-3, 1 - 1e-3)
+    model.get_layer("answers").bias.assign(np.log(fractions / (1 - fractions)))
 
 
 def load_galaxy_zoo(path: Path, name: str, size: int, width: float) -> keras.Model:

@@ -100,7 +100,14 @@ class Smoothgrad(Section):
 
     smooth_samples: int = Field(ge=1)
     smooth_noise: float = Field(ge=0)
+    symmetries: bool = Field(description="share the samples out over the turns and reflections of the image")
     seed: Seed
+
+    @model_validator(mode="after")
+    def _samples_fill_the_symmetries(self):
+        if self.symmetries and self.smooth_samples % 8:
+            raise ValueError(f"smooth_samples must be a multiple of 8 with symmetries, got {self.smooth_samples}")
+        return self
 
 
 class BarlengthMask(Section):

@@ -27,7 +27,7 @@ def main() -> None:
 
     from skylight import training
     from skylight.augmentation import Augmentation, image_batches, plain_batches
-    from skylight.networks.galaxy_zoo import galaxy_zoo
+    from skylight.networks.galaxy_zoo import begin_at, galaxy_zoo
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
@@ -50,6 +50,7 @@ def main() -> None:
         survey.save_rejected(OUT / "rejected.csv", rejected, bars.data.max_rejected)
         first, last = np.searchsorted(kept, [len(train), len(rest)])
         lengths = table["length_scaled"].to_numpy(np.float32)[kept, None]
+        begin_at(model, lengths[:first].mean(axis=0))
         batches = image_batches(
             images[:first],
             lengths[:first],

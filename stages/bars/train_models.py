@@ -30,7 +30,7 @@ def main() -> None:
 
     from skylight import training
     from skylight.augmentation import Augmentation, image_batches, plain_batches
-    from skylight.networks.galaxy_zoo import galaxy_zoo
+    from skylight.networks.galaxy_zoo import begin_at, galaxy_zoo
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
@@ -55,6 +55,7 @@ def main() -> None:
         survey.save_rejected(OUT / name / "rejected.csv", rejected, bars.data.max_rejected)
         answers = table[ANSWERS].to_numpy(np.float32)[kept]
         count = int((kept < len(train)).sum())
+        begin_at(model, answers[:count].mean(axis=0))
 
         batches = image_batches(
             images[:count],

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,12 +33,15 @@ class Clone:
             here[name] = value
         yaml.dump(params, file)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+
     def run(self, *command: str, fails: bool = False) -> str:
         """Run ``python -m ...`` in the clone; give what it printed."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
         result = subprocess.run(
-            [sys.executable, "-m", *command], cwd=self.path, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", *command], cwd=self.path, env=self.environment, capture_output=True, text=True
         )
         output = result.stdout + result.stderr
         assert (result.returncode != 0) == fails, output[-4000:]
@@ -46,6 +51,23 @@ class Clone:
         """Run ``dvc repro``; give the names of the stages that ran."""
         lines = self.run("dvc", "repro", *arguments).splitlines()
         return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+    def repro_killed(self, *arguments: str, once: str) -> None:
+        """Start ``dvc repro`` and kill it and all that it started as soon as the path ``once`` exists."""
+        command = [sys.executable, "-m", "dvc", "repro", *arguments]
+        run = subprocess.Popen(
+            command,
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while not (self.path / once).exists():
+            assert run.poll() is None, f"it ended before {once} was there"
+            time.sleep(0.002)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
 
     def lock(self) -> str:
         return (self.path / "dvc.lock").read_text()

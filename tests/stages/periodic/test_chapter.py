@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 TINY = {
     "periodic.simulate.scale": 0.006,
@@ -32,6 +33,7 @@ def tiny(clone):
     clone = clone()
     clone.change(**TINY)
     assert clone.repro("periodic-figures") == set(CHAPTER)
+    clone.undisturbed = clone.lock()
     return clone
 
 
@@ -74,6 +76,26 @@ def test_forced_again_it_gives_the_same_hashes(tiny):
     before = tiny.lock()
     assert tiny.repro("-f", "periodic-figures") == set(CHAPTER)
     assert tiny.lock() == before
+
+
+KILLED = {
+    "periodic-simulate": "data/simulated/partial.crts",
+    "periodic-train": ".checkpoints/periodic",
+    "periodic-heatmaps": "out/periodic/maps/objects.csv",
+}
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_hashes(tiny, clone):
+    clone = clone()
+    clone.change(**TINY)
+    (clone.path / "dvc.lock").unlink()  # as if it had never run: what is not locked is made anew
+    for stage, path in KILLED.items():
+        clone.repro_killed("periodic-heatmaps", once=path)
+        locked = yaml.safe_load(clone.lock())["stages"] if (clone.path / "dvc.lock").exists() else {}
+        assert stage not in locked
+    assert clone.repro("periodic-heatmaps") == {"periodic-heatmaps"}
+    undisturbed = yaml.safe_load(tiny.undisturbed)["stages"]
+    assert all(stage == undisturbed[name] for name, stage in yaml.safe_load(clone.lock())["stages"].items())
 
 
 def test_predict_prints_and_explains_raw_light_curves(tiny, tmp_path):
