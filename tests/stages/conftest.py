@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, set_params
 
 
 class Clone:
@@ -23,15 +22,7 @@ class Clone:
 
     def change(self, **changes: object) -> None:
         """Set parameters by key: ``clone.change(**{"periodic.train.epochs": 1})``."""
-        yaml, file = YAML(), self.path / "params.yaml"
-        params = yaml.load(file)
-        for key, value in changes.items():
-            *sections, name = key.split(".")
-            here = params
-            for section in sections:
-                here = here[section]
-            here[name] = value
-        yaml.dump(params, file)
+        set_params(self.path / "params.yaml", changes)
 
     @property
     def environment(self) -> dict[str, str]:
