@@ -48,6 +48,8 @@ def tracking(name: str, identity: str, parameters: Mapping) -> Iterator[Log]:
         raise InputError("MLFLOW_TRACKING_URI is set but MLflow is not installed: pip install mlflow-skinny") from None
     from skylight import plotting
 
+    # MLflow's own seven retries wait four minutes and a half for a server that is not there.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     curves: dict[str, list[float]] = {}
 
     def log(values: Mapping[str, float]) -> None:
