@@ -59,9 +59,8 @@ def main() -> None:
             steps=steps,
             epochs=network.epochs,
             name="bars-control",
-            depends_on=training.digest(
-                images, lengths, network.model_dump(), settings.model_dump(), bars.data.model_dump()
-            ),
+            parameters=network.model_dump() | settings.model_dump() | {"data": bars.data.model_dump()},
+            depends_on=training.digest(images, lengths),
             curves=OUT / "training",
             validation=plain_batches(images[first:last], lengths[first:last], 256),
             callbacks=callbacks,

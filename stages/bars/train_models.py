@@ -65,9 +65,8 @@ def main() -> None:
             steps=steps,
             epochs=network.epochs,
             name=f"bars-{name}",
-            depends_on=training.digest(
-                images, answers, network.model_dump(), settings.model_dump(), bars.data.model_dump()
-            ),
+            parameters=network.model_dump() | settings.model_dump() | {"data": bars.data.model_dump()},
+            depends_on=training.digest(images, answers),
             curves=OUT / name / "training",
             validation=plain_batches(images[count:], answers[count:], 256),
             callbacks=callbacks,

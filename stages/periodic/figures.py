@@ -104,14 +104,9 @@ def mean_dmdt(images: np.ndarray, labels: np.ndarray, periodic: Periodic):
 
 
 def training_curves():
-    figure, axes = plt.subplots(1, 2, figsize=(plotting.PAGE, 2.6))
-    for ax, metric in zip(axes, ("accuracy", "loss"), strict=True):
-        for part in ("train", "test"):
-            table = pd.read_csv(OUT / f"training/plots/metrics/{part}/{metric}.tsv", sep="\t")
-            ax.plot(table["step"] + 1, table[metric], label=part)
-        ax.set(xlabel="epoch", ylabel=metric)
-    axes[0].legend()
-    return figure
+    curves, names = OUT / "training/plots/metrics", ("train/accuracy", "test/accuracy", "train/loss", "test/loss")
+    tables = {name: pd.read_csv(curves / f"{name}.tsv", sep="\t") for name in names}
+    return plotting.training_curves({name: table.iloc[:, -1] for name, table in tables.items()})
 
 
 def confusions():

@@ -8,27 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-TINY = {
-    "periodic.simulate.scale": 0.006,
-    "periodic.simulate.ztf_stars": 40,
-    "periodic.simulate.ptf_stars": 40,
-    "periodic.train.epochs": 2,
-    "periodic.test.trees": 20,
-    "periodic.test.misclassified_figures": 2,
-    "periodic.heatmaps.min_probability": 0.2,
-    "periodic.heatmaps.max_objects_per_class": 3,
-    "periodic.heatmaps.background": 5,
-    "periodic.methods.objects_per_class": 1,
-    "periodic.methods.lrp_rules": ["epsilon"],
-    "periodic.class_maps.max_objects_per_class": 8,
-    "periodic.class_maps.min_probability": 0.2,
-    "periodic.class_maps.candidate_probability": 0.2,
-    "periodic.class_maps.min_objects": 4,
-    "periodic.class_maps.width": 2,
-    "periodic.class_maps.epochs": 2,
-    "periodic.class_maps.random_draws": 2,
-    "periodic.transfer.epochs": 1,
-}
+from tests.conftest import profile
+
 CHAPTER = ["periodic-simulate", "periodic-transform", "periodic-train", "periodic-test", "periodic-heatmaps"]
 CHAPTER += [f"periodic-{step}@{survey}" for step in ("transform-transfer", "transfer") for survey in ("ztf", "ptf")]
 CHAPTER += ["periodic-methods", "periodic-class-maps", "periodic-class-figures", "periodic-figures"]
@@ -39,7 +20,7 @@ TARGETS = ("periodic-class-figures", "periodic-figures")
 def tiny(clone):
     """The chapter, run once."""
     clone = clone()
-    clone.change(**TINY)
+    clone.change(**profile("tiny", "periodic"))
     assert clone.repro(*TARGETS) == set(CHAPTER)
     clone.undisturbed = clone.lock()
     return clone
@@ -126,7 +107,7 @@ KILLED = {
 
 def test_killed_at_any_moment_it_ends_with_the_same_hashes(tiny, clone):
     clone = clone()
-    clone.change(**TINY)
+    clone.change(**profile("tiny", "periodic"))
     (clone.path / "dvc.lock").unlink()  # as if it had never run: what is not locked is made anew
     for stage, path in KILLED.items():
         clone.repro_killed("periodic-heatmaps", once=path)
