@@ -153,7 +153,7 @@ def blanking_drops(
         If a count is out of range, or model, inputs, targets, maps or baseline do not fit.
     """
     inputs = resolve_inputs(model, inputs)
-    empty, targets = _baseline(inputs, baseline), resolve_targets(model, inputs, targets)
+    empty, targets = resolve_baseline(inputs, baseline), resolve_targets(model, inputs, targets)
     pixels = inputs.shape[1] * inputs.shape[2]
     wrong = [count for count in counts if not 0 <= count <= pixels]
     if wrong:
