@@ -83,7 +83,9 @@ def pix2pixai(model, known: tuple, held_out: tuple, classes: list[str], settings
         rows = np.flatnonzero(confident(probabilities, target, settings.min_probability))
         rows = rows[: settings.max_objects_per_class]
         right = (labels[rows] == target) & confident(probabilities[rows], target, settings.candidate_probability)
-        by_map = explain_images(model, images[rows], np.full(len(rows), target), background)
+        by_map = dict.fromkeys(MAPS, np.empty((0, *images.shape[1:3]), np.float32))
+        if len(rows):  # TensorFlow's convolutions do not take an empty batch
+            by_map = explain_images(model, images[rows], np.full(len(rows), target), background)
         for index, name in enumerate(MAPS):
             maps = by_map[name][..., None]
             best = class_map(
