@@ -173,7 +173,8 @@ def scale_part(folder: Path, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             snr = measured_snr(chunk.stamps)
             table = {"chunk": path.stem, "row": rows, "label": chunk.labels.astype(int), "snr": snr}
             kept.append(pd.DataFrame(table))
-            rejected.append(pd.DataFrame({"chunk": path.stem, "row": list(bad), "reason": list(bad.values())}))
+            bad_rows = np.array(list(bad), dtype=int)
+            rejected.append(pd.DataFrame({"chunk": path.stem, "row": bad_rows, "reason": list(bad.values())}))
     kept = pd.concat(kept, ignore_index=True)
     for label, kind in ((0, "artifact"), (1, "real source")):
         if not (kept["label"] == label).any():

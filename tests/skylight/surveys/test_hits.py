@@ -176,6 +176,7 @@ def test_single_bad_candidates_are_listed_and_the_others_kept(tmp_path):
         ("chunk_0000", 4, "difference stamp has no good pixel"),
         ("chunk_0000", 5, "label 3 is neither 0 nor 1"),
     ]
+    assert rejected["row"].dtype == int
     assert list(kept["row"]) == [0, 2, 3, 0, 1, 2, 3] and list(kept["label"]) == [0, 0, 1, 0, 1, 0, 1]
     images = np.load(tmp_path / "test.npy")
     assert np.array_equal(images[:3], hits.scaled(stamps)[[0, 2, 3]])
