@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,3 +48,39 @@ def wait_for(port: int, log: Path, seconds: float = 180) -> None:
             return
         time.sleep(0.1)
     raise TimeoutError(f"nothing listens on port {port}:\n{log.read_text()[-2000:]}")
+
+
+@contextlib.contextmanager
+def dying(port: int, after: int) -> Iterator[int]:
+    """Give a port that leads to ``port`` until ``after`` bytes have gone through; from then on there is nothing."""
+    listener, connected, left = socket.create_server(("127.0.0.1", 0)), [], [after]
+
+    def die() -> None:
+        for end in (listener, *connected):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def forward(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(16384):
+                left[0] -= len(data)
+                if left[0] < 0:
+                    return die()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, server = listener.accept()[0], socket.create_connection(("127.0.0.1", port))
+                connected.extend((client, server))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=forward, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1]
+        assert left[0] < 0, "it did not live to die"
+    finally:
+        die()

@@ -1,11 +1,15 @@
-"""The rules of the house: imports run one way, and a stage declares every module it uses."""
+"""The rules of the house: imports run one way, a stage declares every module it uses, what is shared, the hooks."""
 
 import ast
+import os
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from tests.conftest import ROOT
 
@@ -92,3 +96,38 @@ def test_steps_that_need_no_network_do_not_import_tensorflow():
             names = [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
             names += [node.module for node in top if isinstance(node, ast.ImportFrom)]
             assert not [found for found in names if found.split(".")[0] in heavy], path
+
+
+@cache
+def pipeline() -> Repo:
+    """The pipeline as DVC reads it, every ``foreach`` written out."""
+    return Repo(ROOT)
+
+
+def test_simulated_surveys_are_not_pushed_and_all_else_in_the_cache_is():
+    kept_back = {out.fspath for out in pipeline().index.outs if out.use_cache and not out.can_push}
+    simulated = {
+        out.fspath for stage in pipeline().index.stages if stage.name.endswith("-simulate") for out in stage.outs
+    }
+    assert kept_back == simulated and all("/data/simulated/" in path for path in simulated)
+
+
+def test_every_network_is_an_artifact_for_the_model_registry():
+    models = {ROOT / artifact.path for artifact in pipeline().artifacts.read()["dvc.yaml"].values()}
+    outs = {Path(out.fspath) for out in pipeline().index.outs}
+    assert models and all(outs & {model, *model.parents} for model in models)
+    for stage in pipeline().index.stages:
+        script = ROOT.joinpath(*stage.cmd.split()[2].split(".")).with_suffix(".py")
+        if "training.fit(" in script.read_text():
+            made = {Path(out.fspath) for out in stage.outs}
+            assert any(made & {model, *model.parents} for model in models), f"no artifact of {stage.name}"
+
+
+def test_the_hooks_for_commits_pass(tmp_path):
+    subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)
+    (tmp_path / "clone/.venv").symlink_to(sys.prefix)
+    hooks = [sys.executable, "-m", "pre_commit", "run", "--all-files"]
+    environment = os.environ | {"PRE_COMMIT_HOME": str(tmp_path / "hooks")}
+    result = subprocess.run(hooks, cwd=tmp_path / "clone", env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("Passed") >= 2

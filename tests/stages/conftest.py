@@ -70,6 +70,11 @@ class Clone:
     def commit(self, message: str) -> None:
         self.shell(f"git add -A && git commit -q -m {message}")
 
+    def cloned_to(self, path: Path) -> "Clone":
+        """A clone of this clone's last commit, with nothing in its DVC cache."""
+        self.shell(f"git clone -q . {path}")
+        return Clone(path)
+
     def lock(self) -> str:
         return (self.path / "dvc.lock").read_text()
 
