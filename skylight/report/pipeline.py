@@ -13,7 +13,7 @@ from grandalf.routing import EdgeViewer, route_with_lines
 
 from skylight.errors import InputError
 
-LETTER, LINE = 7.3, 40  # width of a letter and height of a box, pixels
+LETTER, SMALL, LINE = 8.0, 6.8, 40  # widths of letters and height of a box, pixels
 GAP = 14
 
 
@@ -101,7 +101,8 @@ def draw(stages: list[Stage], page: str) -> str:
     order = list(boxes)
     vertices = {name: Vertex(name) for name in boxes}
     for name, vertex in vertices.items():
-        vertex.view = Box(max(len(line) for line in label(name, boxes[name])) * LETTER + 18, LINE)
+        step, *keys = label(name, boxes[name])
+        vertex.view = Box(max(LETTER * len(step), *(SMALL * len(key) for key in keys), 0) + 14, LINE)
     connected = nx.Graph(arrows)
     connected.add_nodes_from(boxes)
     width, height, drawn = 0.0, 0.0, []
