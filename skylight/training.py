@@ -9,7 +9,7 @@ DVC tracks, because DVC removes those before it runs a stage again.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -18,6 +18,7 @@ import tensorflow as tf
 from dvclive import Live
 
 from skylight.outputs import remove
+from skylight.tracking import Log, tracking
 
 CHECKPOINTS = Path(".checkpoints")
 
@@ -115,6 +116,7 @@ def fit(
     epochs: int,
     *,
     name: str,
+    parameters: Mapping,
     depends_on: str,
     curves: Path,
     validation: tf.data.Dataset | None = None,
@@ -135,11 +137,14 @@ def fit(
     epochs : int
     name : str
         Names the training; checkpoints stand in ``.checkpoints/<name>`` and go when the training is done.
+    parameters : mapping
+        The user's settings of this training.
     depends_on : str
-        `digest` of all that the training depends on besides the model's architecture. A checkpoint made from
+        `digest` of all else that the training depends on besides the model's architecture. A checkpoint made from
         something else is not continued.
     curves : Path
-        Folder for the DVCLive curves, one value an epoch, under ``train/`` and ``<validation_name>/``.
+        Folder for the DVCLive curves, one value an epoch, under ``train/`` and ``<validation_name>/``. With
+        ``MLFLOW_TRACKING_URI`` set they go there too (`skylight.tracking`).
     validation : tf.data.Dataset, optional
         Evaluated after each epoch.
     callbacks : sequence of keras.callbacks.Callback
@@ -148,21 +153,22 @@ def fit(
         Whether the last checkpoint stays until `forget`, for a script that trains several networks: when it is killed
         and started again, those that were done are not trained again.
     """
-    identity = digest(_architecture(model), depends_on)
-    keeper = _Checkpoints(CHECKPOINTS / name, identity, list(callbacks), curves, validation_name)
-    done = keeper.finished_epochs()
-    if done:
-        print(f"continuing {name} after epoch {done} of {epochs}")
-    model.fit(
-        batches(done),
-        initial_epoch=done,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        validation_data=validation,
-        callbacks=[*callbacks, keeper],
-        shuffle=False,  # the batches come shuffled
-        verbose=2,
-    )
+    identity = digest(_architecture(model), depends_on, dict(parameters))
+    with tracking(name, identity, parameters) as track:
+        keeper = _Checkpoints(CHECKPOINTS / name, identity, list(callbacks), curves, validation_name, track)
+        done = keeper.finished_epochs()
+        if done:
+            print(f"continuing {name} after epoch {done} of {epochs}")
+        model.fit(
+            batches(done),
+            initial_epoch=done,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            callbacks=[*callbacks, keeper],
+            shuffle=False,  # the batches come shuffled
+            verbose=2,
+        )
     keeper.live.end()
     if not keep:
         forget(name)
@@ -183,10 +189,10 @@ def _architecture(model: keras.Model) -> dict:
 class _Checkpoints(keras.callbacks.Callback):
     """Keeps all that a training needs to continue; it must stand last, after the callbacks whose state it keeps."""
 
-    def __init__(self, folder: Path, identity: str, callbacks: list, curves: Path, validation_name: str):
+    def __init__(self, folder: Path, identity: str, callbacks: list, curves: Path, validation_name: str, track: Log):
         super().__init__()
         self.folder, self.identity = folder, identity
-        self.callbacks, self.validation_name = callbacks, validation_name
+        self.callbacks, self.validation_name, self.track = callbacks, validation_name, track
         remove(curves)
         self.live = Live(str(curves), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False)
         self.history: list[dict[str, float]] = []
@@ -241,12 +247,15 @@ class _Checkpoints(keras.callbacks.Callback):
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _log(self, values: dict[str, float]) -> None:
+        named = {}
         for key, value in values.items():
-            validation = key.startswith("val_")
-            part = self.validation_name if validation else "train"
+            part = self.validation_name if key.startswith("val_") else "train"
             if key != "learning_rate":
-                self.live.log_metric(f"{part}/{key.removeprefix('val_')}", value, timestamp=False)
+                named[f"{part}/{key.removeprefix('val_')}"] = value
+        for key, value in named.items():
+            self.live.log_metric(key, value, timestamp=False)
         self.live.next_step()
+        self.track(named)
 
 
 def _plain(value: object) -> object:

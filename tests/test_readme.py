@@ -3,6 +3,8 @@
 import json
 import re
 
+import pandas as pd
+
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -47,3 +49,21 @@ def test_every_picture_and_page_it_points_to_exists():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     local = [link for link in links if "://" not in link]
     assert len(local) >= 4 and not [link for link in local if not (ROOT / link).exists()]
+
+
+def test_the_table_of_the_pictures_of_a_class_is_what_was_measured():
+    drops = pd.read_csv(ROOT / "out/periodic/metrics/class_maps_blanking.csv")
+    drops = drops[drops["cells"] == 10].set_index(["class", "approach"])
+    page = (ROOT / "docs/evaluation.md").read_text()
+    approaches = [f"pix2pixai_{name}" for name in ("blanking", "deep_shap", "gradcam", "saliency")]
+    approaches += ["lighting", "maximization", "mean_image", "random"]
+    for name in drops.index.get_level_values("class").unique():
+        line = next(line for line in page.splitlines() if line.startswith(f"| {name} ("))
+        first, *cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        assert first == f"{name} ({drops.loc[(name, 'random'), 'objects']})"
+        for approach, cell in zip(approaches, cells, strict=True):
+            if (name, approach) in drops.index:
+                drop, error = drops.loc[(name, approach), ["drop", "error"]]
+                assert cell == f"{drop:.3f}" + ("" if pd.isna(error) else f" ± {error:.3f}")
+            else:
+                assert cell == ""

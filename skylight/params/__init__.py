@@ -14,6 +14,7 @@ from ruamel.yaml import YAML, YAMLError
 from skylight.errors import InputError
 from skylight.params.bars import Bars
 from skylight.params.periodic import Periodic
+from skylight.params.realbogus import Realbogus
 from skylight.params.section import Section
 from skylight.params.supernovae import Supernovae
 
@@ -22,6 +23,7 @@ class Params(Section):
     """The whole of ``params.yaml``: a section a chapter."""
 
     periodic: Periodic
+    realbogus: Realbogus
     bars: Bars
     supernovae: Supernovae
 

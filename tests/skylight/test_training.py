@@ -49,6 +49,7 @@ def train(kill_at=None, depends_on="same", epochs=10, keep=False):
         steps=10,
         epochs=epochs,
         name="small",
+        parameters={"epochs": epochs},
         depends_on=depends_on,
         curves=training.Path("curves"),
         validation=training.tf.data.Dataset.from_tensor_slices((inputs[:50], labels[:50])).batch(50),
