@@ -24,6 +24,15 @@ def test_the_table_is_what_was_measured():
         assert row(f"F1 {name}")[1] == f"{f1:.3f}"
 
 
+def test_the_table_of_alerts_is_what_was_measured():
+    metrics = json.loads((ROOT / "out/realbogus/metrics/test.json").read_text())
+    assert row("test alerts")[1] == f"{metrics['alerts']:,}"
+    assert row("misclassified")[1] == f"{metrics['misclassified']:,}"
+    assert row("accuracy, real or bogus")[1] == f"{metrics['accuracy']:.3f}"
+    assert row("false negatives at 0.5")[1] == f"{100 * metrics['false_negative_rate']:.1f} %"
+    assert row("false positives at 0.5")[1] == f"{100 * metrics['false_positive_rate']:.1f} %"
+
+
 def test_every_picture_and_page_it_points_to_exists():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     local = [link for link in links if "://" not in link]
