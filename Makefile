@@ -41,6 +41,8 @@ requirements: .venv/dev
 bench: .venv/dev
 	$(BIN)/python -m bench.dmdt
 	$(BIN)/python -m bench.reading
+	$(BIN)/python -m bench.realbogus
 	$(BIN)/python -m bench.barlength
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.relevance
+	$(BIN)/python -m bench.supernovae

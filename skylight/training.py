@@ -74,14 +74,39 @@ def shuffled(count: int, batch_size: int, seed: int) -> Callable[[int], tf.data.
 def array_batches(
     inputs: np.ndarray, labels: np.ndarray, batch_size: int, seed: int
 ) -> Callable[[int], tf.data.Dataset]:
-    """Batches of (N, ...) inputs and (N, ...) labels held in memory, in a new order each epoch, for `fit`."""
-    inputs, labels = tf.constant(inputs), tf.constant(labels)
+    """Batches of (N, ...) inputs and (N, ...) labels in a new order each epoch, for `fit`.
+
+    Inputs that are mapped from a file are read batch by batch, others are held in memory.
+    """
     order = shuffled(len(inputs), batch_size, seed)
+    take = _reader(inputs) if isinstance(inputs, np.memmap) else _gatherer(inputs)
+    take_labels = _gatherer(labels)
 
     def from_epoch(first: int) -> tf.data.Dataset:
-        return order(first).map(lambda rows: (tf.gather(inputs, rows), tf.gather(labels, rows))).prefetch(4)
+        return order(first).map(lambda rows: (take(rows), take_labels(rows))).prefetch(4)
 
     return from_epoch
+
+
+def ordered_batches(inputs: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """The same in their order, once."""
+    take = _reader(inputs) if isinstance(inputs, np.memmap) else _gatherer(inputs)
+    take_labels = _gatherer(labels)
+    return tf.data.Dataset.range(len(inputs)).batch(batch_size).map(lambda rows: (take(rows), take_labels(rows)))
+
+
+def _gatherer(values: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    values = tf.constant(values)
+    return lambda rows: tf.gather(values, rows)
+
+
+def _reader(values: np.memmap) -> Callable[[tf.Tensor], tf.Tensor]:
+    def read(rows: tf.Tensor) -> tf.Tensor:
+        drawn = tf.numpy_function(lambda rows: values[rows], [rows], values.dtype, stateful=False)
+        drawn.set_shape([None, *values.shape[1:]])
+        return drawn
+
+    return read
 
 
 def fit(
@@ -97,6 +122,7 @@ def fit(
     validation: tf.data.Dataset | None = None,
     validation_name: str = "validation",
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    keep: bool = False,
 ) -> None:
     """Train a compiled model, from the last finished epoch of the same training if one was cut short.
 
@@ -123,6 +149,9 @@ def fit(
         Evaluated after each epoch.
     callbacks : sequence of keras.callbacks.Callback
         ``ReduceLROnPlateau``, ``EarlyStopping`` and the like; a continued run continues their state.
+    keep : bool
+        Whether the last checkpoint stays until `forget`, for a script that trains several networks: when it is killed
+        and started again, those that were done are not trained again.
     """
     identity = digest(_architecture(model), depends_on, dict(parameters))
     with tracking(name, identity, parameters) as track:
@@ -140,7 +169,14 @@ def fit(
             shuffle=False,  # the batches come shuffled
             verbose=2,
         )
-    keeper.close()
+    keeper.live.end()
+    if not keep:
+        forget(name)
+
+
+def forget(name: str) -> None:
+    """Remove the checkpoints of a training, and of those whose names begin with ``<name>/``."""
+    remove(CHECKPOINTS / name)
 
 
 def _architecture(model: keras.Model) -> dict:
@@ -220,10 +256,6 @@ class _Checkpoints(keras.callbacks.Callback):
             self.live.log_metric(key, value, timestamp=False)
         self.live.next_step()
         self.track(named)
-
-    def close(self) -> None:
-        self.live.end()
-        remove(self.folder)
 
 
 def _plain(value: object) -> object:
