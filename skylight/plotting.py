@@ -70,7 +70,6 @@ def training_curves(values: Mapping[str, Sequence[float]]) -> Figure:
             part, _, name = key.rpartition("/")
             if name == metric:
                 ax.plot(range(1, len(values[key]) + 1), values[key], label=part)
-        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set(xlabel="epoch", ylabel=metric)
     axes[0, 0].legend()
     return figure

@@ -35,9 +35,7 @@ def main() -> None:
     stems = [path.stem for path in arguments.chunks]
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)
     if arguments.maps and twice:
-        raise InputError(
-            f"--maps {arguments.maps}: two chunks are called {twice}, their maps too"
-        )
+        raise InputError(f"--maps {arguments.maps}: two chunks are called {twice}, their maps too")
     supernovae = params.load().supernovae
 
     from skylight.networks.deep_hits import load_deep_hits
