@@ -43,6 +43,8 @@ def test_the_supernovae_table_is_what_was_measured():
     accuracy = " / ".join(f"{digits[kind]['accuracy']:.3f}" for kind in ("mlp", "cnn"))
     assert row("accuracy on scikit-learn's digits (real), dense / convolutional")[1] == accuracy
     assert f"error over {relevance['candidates']} candidates" in README
+
+
 def test_the_table_of_alerts_is_what_was_measured():
     metrics = json.loads((ROOT / "out/realbogus/metrics/test.json").read_text())
     assert row("test alerts")[1] == f"{metrics['alerts']:,}"
