@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures report verify test lint bench requirements
+.PHONY: figures pull report verify test lint bench requirements
 
 figures: .venv/user
 	$(BIN)/dvc repro
@@ -15,6 +15,10 @@ report: .venv/user
 # A fresh clone gives the same outputs; on other hardware within a tolerance: make verify TOLERANCE=1e-5
 verify: .venv/user
 	$(BIN)/python -m skylight.reproduction --tolerance $(or $(TOLERANCE),0)
+
+# All that is shared; the simulated surveys are not, and are made again (docs/remotes.md).
+pull: .venv/user
+	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -v -e '-simulate$$')
 
 test: .venv/dev
 	$(BIN)/python -m pytest
@@ -41,6 +45,8 @@ requirements: .venv/dev
 bench: .venv/dev
 	$(BIN)/python -m bench.dmdt
 	$(BIN)/python -m bench.reading
+	$(BIN)/python -m bench.realbogus
 	$(BIN)/python -m bench.barlength
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.relevance
+	$(BIN)/python -m bench.supernovae

@@ -57,6 +57,44 @@ def image_batches(
     return from_epoch
 
 
+def flipped_batches(
+    images: np.ndarray, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch_size: int, seed: int
+) -> Callable[[int], tf.data.Dataset]:
+    """Batches for `skylight.training.fit`, each image left as it is or turned over along either axis or both.
+
+    Parameters
+    ----------
+    images : np.ndarray, shape (N, H, W, C), float32
+        May be mapped from a file.
+    rows : np.ndarray, shape (n,), int
+        Which of the images to use.
+    labels, weights : np.ndarray, shape (N,)
+        Of each image; its weight in the loss.
+    batch_size, seed : int
+        The order and the flips of every epoch depend on the seed and the epoch alone.
+    """
+    steps = -(-len(rows) // batch_size)
+    order, labels, weights = shuffled(len(rows), batch_size, seed), tf.constant(labels), tf.constant(weights)
+    rows = tf.constant(rows)
+
+    def batch(step: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        chosen = tf.gather(rows, chosen)
+        drawn = tf.numpy_function(lambda chosen: images[chosen], [chosen], tf.float32, stateful=False)
+        drawn.set_shape([None, *images.shape[1:]])
+        seeds = tf.stack([tf.constant(seed, tf.int64), step])
+        turned = tf.random.stateless_uniform([2, tf.shape(drawn)[0], 1, 1, 1], seeds) < 0.5
+        for axis in (0, 1):
+            drawn = tf.where(turned[axis], tf.reverse(drawn, [axis + 1]), drawn)
+        return drawn, tf.gather(labels, chosen), tf.gather(weights, chosen)
+
+    def from_epoch(first: int) -> tf.data.Dataset:
+        return (
+            order(first).enumerate(start=first * steps).map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        )
+
+    return from_epoch
+
+
 def plain_batches(images: np.ndarray, labels: np.ndarray | None, batch_size: int) -> tf.data.Dataset:
     """The images as they are, in [0, 1] and in their order, with their labels if any."""
 

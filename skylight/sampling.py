@@ -36,6 +36,47 @@ def split(ids: np.ndarray, test_fraction: float, shuffle_seed: int, split_seed: 
     return np.isin(ids, test)
 
 
+def parts(ids: np.ndarray, test_fraction: float, validation_fraction: float, seed: int) -> np.ndarray:
+    """Tell which rows belong to the ``train``, ``validation`` and ``test`` part, as braai splits its alerts.
+
+    All alerts of an object fall into one part. With one alert an object it is the published split, row by row: the
+    test part by `sklearn.model_selection.train_test_split`, then the last of what it leaves for validation.
+
+    Parameters
+    ----------
+    ids : (N,) array
+        The object each row belongs to.
+    test_fraction : float
+        Share of the objects in the test part.
+    validation_fraction : float
+        Share of the others in the validation part.
+    seed : int
+        42 as published.
+
+    Returns
+    -------
+    (N,) text array
+
+    Raises
+    ------
+    InputError
+        There are too few objects for three parts.
+    """
+    objects = ids[np.sort(np.unique(ids, return_index=True)[1])]
+    if len(objects) < 3:
+        raise InputError(f"{len(objects)} objects cannot be split into three parts")
+    rest, test = train_test_split(objects, test_size=test_fraction, random_state=seed)
+    validation = rest[len(rest) - max(1, int(len(rest) * validation_fraction)) :]
+    return np.where(np.isin(ids, test), "test", np.where(np.isin(ids, validation), "validation", "train"))
+
+
+def inverse_frequencies(labels: np.ndarray) -> np.ndarray:
+    """Weights of the classes as braai sets them: 1 / n, divided by their L2 norm, then by the largest; (K,) float32."""
+    weights = 1 / np.bincount(labels)
+    weights /= np.linalg.norm(weights)
+    return (weights / weights.max()).astype(np.float32)
+
+
 def first_copies(ids: np.ndarray) -> np.ndarray:
     """Tell which rows are the first of their object: (N,) bool."""
     first = np.zeros(len(ids), dtype=bool)

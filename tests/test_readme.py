@@ -3,6 +3,8 @@
 import json
 import re
 
+import pandas as pd
+
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -24,7 +26,44 @@ def test_the_table_is_what_was_measured():
         assert row(f"F1 {name}")[1] == f"{f1:.3f}"
 
 
+def test_the_supernovae_table_is_what_was_measured():
+    out = ROOT / "out/supernovae/metrics"
+    test, relevance, digits = (
+        json.loads((out / f"{name}.json").read_text()) for name in ("test", "relevance", "digits")
+    )
+    assert row("test candidates")[1] == f"{test['candidates']:,}"
+    rows = {"Deep-HiTS": "deep_hits", "CAP": "cap", "CAP ensemble": "cap_ensemble"}
+    rows["CAP with batch normalisation"] = "cap_bn"
+    for title, name in rows.items():
+        measured = test["networks"][name]
+        assert row(f"accuracy, {title}")[1] == f"{measured['accuracy']:.4f} ± {measured['accuracy_error']:.4f}"
+    for title in ("Deep-HiTS", "CAP"):
+        measured = relevance["rotation_agreement"]["alphabeta"][rows[title]]
+        assert row(f"rotation agreement, {title} (alphabeta)")[1] == f"{measured['mean']:.3f} ± {measured['error']:.3f}"
+    accuracy = " / ".join(f"{digits[kind]['accuracy']:.3f}" for kind in ("mlp", "cnn"))
+    assert row("accuracy on scikit-learn's digits (real), dense / convolutional")[1] == accuracy
+    assert f"error over {relevance['candidates']} candidates" in README
+
+
 def test_every_picture_and_page_it_points_to_exists():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     local = [link for link in links if "://" not in link]
     assert len(local) >= 4 and not [link for link in local if not (ROOT / link).exists()]
+
+
+def test_the_table_of_the_pictures_of_a_class_is_what_was_measured():
+    drops = pd.read_csv(ROOT / "out/periodic/metrics/class_maps_blanking.csv")
+    drops = drops[drops["cells"] == 10].set_index(["class", "approach"])
+    page = (ROOT / "docs/evaluation.md").read_text()
+    approaches = [f"pix2pixai_{name}" for name in ("blanking", "deep_shap", "gradcam", "saliency")]
+    approaches += ["lighting", "maximization", "mean_image", "random"]
+    for name in drops.index.get_level_values("class").unique():
+        line = next(line for line in page.splitlines() if line.startswith(f"| {name} ("))
+        first, *cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        assert first == f"{name} ({drops.loc[(name, 'random'), 'objects']})"
+        for approach, cell in zip(approaches, cells, strict=True):
+            if (name, approach) in drops.index:
+                drop, error = drops.loc[(name, approach), ["drop", "error"]]
+                assert cell == f"{drop:.3f}" + ("" if pd.isna(error) else f" ± {error:.3f}")
+            else:
+                assert cell == ""

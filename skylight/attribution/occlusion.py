@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skylight.attribution.locality import changed_answers, trunk
 from skylight.attribution.scoring import (
     TARGETS,
     images_spec,
@@ -260,21 +261,25 @@ def _answers(model: keras.Model, network: Callable) -> Callable:
 def _occluded(model: keras.Model, network: Callable, patch, stride, columns: int, value: float) -> Callable:
     """Compile images, targets, rows (B,), windows (B,) -> answers (B,) with window number ``windows`` occluded."""
     network = network(model)
+    local = trunk(network, patch)
 
     @tf.function(input_signature=[images_spec(model), TARGETS, TARGETS, TARGETS])
     def run(images, targets, rows, windows):
-        images, targets = tf.gather(images, rows), tf.gather(targets, rows)
-        inside = [
-            tf.logical_and(tf.range(size) >= first[:, None], tf.range(size) < first[:, None] + side)
-            for size, first, side in zip(
-                tf.unstack(tf.shape(images)[1:3]),
-                (windows // columns * stride[0], windows % columns * stride[1]),
-                patch,
-                strict=True,
-            )
-        ]
-        window = tf.logical_and(inside[0][:, :, None, None], inside[1][:, None, :, None])
-        return target_scores(network(tf.where(window, value, images), training=False), targets)
+        firsts = [windows // columns * stride[0], windows % columns * stride[1]]
+
+        def occlude(pixels, indices):
+            inside = [
+                (index >= first[:, None]) & (index < first[:, None] + side)
+                for index, first, side in zip(indices, firsts, patch, strict=True)
+            ]
+            return tf.where(inside[0][:, :, None, None] & inside[1][:, None, :, None], value, pixels)
+
+        if local:
+            answers = changed_answers(local, images, rows, occlude, patch, firsts)
+        else:
+            indices = [tf.range(size)[None] for size in tf.unstack(tf.shape(images)[1:3])]
+            answers = network(occlude(tf.gather(images, rows), indices), training=False)
+        return target_scores(answers, tf.gather(targets, rows))
 
     return run
 

@@ -1,7 +1,12 @@
 """VGG6, the real-bogus network of braai (Duev et al. 2019, MNRAS 489, 3582)."""
 
+from pathlib import Path
+
+import h5py
 import keras
 from keras import layers
+
+from skylight.errors import InputError
 
 
 def vgg6(outputs: int = 2, shape: tuple[int, int, int] = (63, 63, 3)) -> keras.Model:
@@ -33,3 +38,40 @@ def vgg6(outputs: int = 2, shape: tuple[int, int, int] = (63, 63, 3)) -> keras.M
     x = layers.Dropout(0.5, name="drop3")(x)
     activation = "sigmoid" if outputs == 1 else "softmax"
     return keras.Model(triplet, layers.Dense(outputs, activation=activation, name="fc_out")(x), name="vgg6")
+
+
+def load_vgg6(weights: Path) -> keras.Model:
+    """Build the network that a file holds the weights of, with one output or two, and load them.
+
+    Parameters
+    ----------
+    weights : Path
+        Weights as Keras 3 saves them, or as braai's authors did with Keras 2 (weights alone or the whole model).
+
+    Raises
+    ------
+    InputError
+        The file is missing or holds other weights.
+    """
+    try:
+        with h5py.File(weights) as file:
+            published = file.get("model_weights", file)
+            if "layer_names" in published.attrs:
+                return _from_keras_2(published)
+            outputs = file["layers/dense_1/vars/1"].shape[0]
+        model = vgg6(outputs)
+        model.load_weights(weights)
+        return model
+    except FileNotFoundError:
+        raise InputError(f"{weights}: no such weights; `dvc repro realbogus-train` makes them") from None
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise InputError(f"{weights}: not the weights of a VGG6 ({str(error).splitlines()[0]})") from None
+
+
+def _from_keras_2(file: h5py.Group) -> keras.Model:
+    arrays = {name: [file[name][path][()] for path in file[name].attrs["weight_names"]] for name in file}
+    model = vgg6(arrays["fc_out"][-1].shape[0])
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights(arrays[layer.name])
+    return model

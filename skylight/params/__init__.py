@@ -14,14 +14,18 @@ from ruamel.yaml import YAML, YAMLError
 from skylight.errors import InputError
 from skylight.params.bars import Bars
 from skylight.params.periodic import Periodic
+from skylight.params.realbogus import Realbogus
 from skylight.params.section import Section
+from skylight.params.supernovae import Supernovae
 
 
 class Params(Section):
     """The whole of ``params.yaml``: a section a chapter."""
 
     periodic: Periodic
+    realbogus: Realbogus
     bars: Bars
+    supernovae: Supernovae
 
 
 def load(path: str | Path = "params.yaml") -> Params:

@@ -258,11 +258,13 @@ def _neighbours(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
     return bands
 
 
-def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
-    """Draw a galaxy as Galaxy Zoo 2 has them: a third without a disc, three fifths of the discs barred, any angle."""
-    size = float(np.clip(median_petror90 * np.exp(0.3 * rng.standard_normal()), 5.5, 28))
+def draw_galaxy(rng: np.random.Generator, petror90: float) -> Galaxy:
+    """Draw a galaxy as Galaxy Zoo 2 has them: a third without a disc, three fifths of the discs barred, any angle.
+
+    ``petror90`` is its Petrosian radius in arcsec.
+    """
     common = {
-        "petror90": size,
+        "petror90": petror90,
         "seeing": float(np.clip(1.32 * np.exp(0.12 * rng.standard_normal()), 0.9, 1.9)),
         "position_angle": rng.uniform(0, np.pi),
         "companion": float(rng.uniform(0.05, 0.4)) if rng.random() < 0.06 else 0.0,
@@ -273,7 +275,7 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
         return Galaxy(
             **common,
             **_NO_DISC,
-            r_mag=_magnitude(rng.normal(20.8, 0.5), size / 3),
+            r_mag=_magnitude(rng.normal(20.8, 0.5), petror90 / 3),
             cos_inclination=float(np.clip(1 - abs(rng.normal(0.15, 0.2)), 0.3, 1)),
             bulge_radius=0.33,
             bulge_index=_index(rng.uniform(2.5, 4.5)),
@@ -295,7 +297,7 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
     cos_inclination = float(rng.uniform(0.04, 1))
     return Galaxy(
         **common,
-        r_mag=_magnitude(rng.normal(21.4, 0.45), size / 2.4),
+        r_mag=_magnitude(rng.normal(21.4, 0.45), petror90 / 2.4),
         cos_inclination=cos_inclination,
         disc_fraction=1 - bulge_fraction - bar_fraction,
         disc_scale=disc_scale,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from skylight.augmentation import Augmentation, augment, image_batches, plain_batches
+from skylight.augmentation import Augmentation, augment, flipped_batches, image_batches, plain_batches
 
 NOTHING = Augmentation(0, False, False, 0, 0, (1, 1))
 EVERYTHING = Augmentation(360, True, True, 0.1, 0.1, (0.7, 1.3), 0.1)
@@ -76,3 +76,21 @@ def test_plain_batches_are_the_images_in_order(images):
     assert np.allclose(np.concatenate([a for a, _ in drawn]), images / 255)
     assert list(np.concatenate([b for _, b in drawn])) == list(labels)
     assert np.allclose(np.concatenate(list(plain_batches(images, None, 4))), images / 255)
+
+
+def test_flips_keep_every_pixel_and_come_in_all_four_ways():
+    images = np.random.default_rng(0).normal(size=(20, 5, 5, 3)).astype(np.float32)
+    labels, weights = np.arange(20), np.linspace(0, 1, 20, dtype=np.float32)
+    rows = np.arange(2, 20)
+    met = set()
+    for drawn, label, weight in flipped_batches(images, rows, labels, weights, 6, 7)(0).take(30):
+        for image, index, w in zip(drawn.numpy(), label.numpy(), weight.numpy(), strict=True):
+            original = images[index]
+            ways = [original, original[::-1], original[:, ::-1], original[::-1, ::-1]]
+            (way,) = [k for k, each in enumerate(ways) if np.array_equal(image, each)]
+            met.add((index, way))
+            assert w == weights[index]
+    assert {index for index, _ in met} == set(rows) and {way for _, way in met} == {0, 1, 2, 3}
+    from_start = list(flipped_batches(images, rows, labels, weights, 6, 7)(0).take(9))[6:]
+    continued = list(flipped_batches(images, rows, labels, weights, 6, 7)(2).take(3))
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(from_start, continued, strict=True))

@@ -6,7 +6,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import shuffle
 
 from skylight.errors import InputError
-from skylight.sampling import balance, first_copies, split
+from skylight.sampling import balance, first_copies, inverse_frequencies, parts, split
 
 
 def test_without_copies_it_is_the_published_split():
@@ -46,3 +46,26 @@ def test_balance(kind, sizes):
 def test_smote_needs_two_objects_in_a_class():
     with pytest.raises(InputError, match="at least two"):
         balance(np.zeros((5, 2), np.float32), np.array([0, 0, 0, 0, 1]), "smote", 0)
+
+
+def test_three_parts_are_those_of_braai():
+    ids = np.arange(1000)
+    part = parts(ids, 0.1, 0.1, 42)
+    rest, test = train_test_split(ids, test_size=0.1, random_state=42)
+    assert np.array_equal(ids[part == "test"], np.sort(test))
+    assert np.array_equal(ids[part == "validation"], np.sort(rest[-90:]))
+    assert (part == "train").sum() == 810
+
+
+def test_all_alerts_of_an_object_fall_into_one_part():
+    ids = np.random.default_rng(0).integers(0, 40, 300)
+    part = parts(ids, 0.3, 0.2, 1)
+    assert set(part) == {"train", "validation", "test"}
+    assert all(len(set(part[ids == each])) == 1 for each in range(40))
+    with pytest.raises(InputError, match="2 objects cannot be split"):
+        parts(np.array([1, 1, 2]), 0.1, 0.1, 0)
+
+
+def test_weights_of_the_classes_are_the_published_ones():
+    labels = np.repeat([0, 1], [3564, 7992])
+    assert inverse_frequencies(labels) == pytest.approx([1, 3564 / 7992])

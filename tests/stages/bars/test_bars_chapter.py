@@ -22,6 +22,7 @@ from stages.bars import (
     test_models,
     train_models,
 )
+from tests.conftest import profile, set_params
 
 ROOT = Path(__file__).parents[3]
 
@@ -59,7 +60,7 @@ def chapter(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         shutil.copy(ROOT / "params.yaml", folder)
-        change_params(tiny)
+        set_params(folder / "params.yaml", profile("tiny", "bars"))
         run(simulate)
         for model in MODELS:
             run(train_models, model)
@@ -72,17 +73,6 @@ def chapter(tmp_path_factory):
         run(measure_barlengths, "test")
         run(save_figures)
     return folder
-
-
-def tiny(bars):
-    bars["data"].update(size=71)
-    bars["simulate"].update(training=20, test=6, catalogue=15)
-    for network in [*bars["networks"].values(), bars["control"]]:
-        network.update(width=0.03, epochs=1)
-    bars["train"].update(batch_size=8)
-    bars["xai"]["smoothgrad"].update(smooth_samples=8)
-    bars["xai"]["barlength_mask"].update(corr_threshold=[0.8, 0.9], len_threshold=[10, 30])
-    bars["xai"].update(bootstrap=20)
 
 
 @pytest.fixture

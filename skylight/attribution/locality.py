@@ -1,0 +1,151 @@
+"""What a change in a small window of an image changes in a network, and no more.
+
+A convolution of 3 x 3 sees a changed pixel in 3 x 3 of its outputs; all others are what they were. Where a network
+begins with convolutions and poolings without padding, the answer for an image with one window changed therefore needs
+only a window of each layer, cut from the activations of the intact image. The answer is that of the whole pass.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+_WINDOWED = (layers.Conv2D, layers.MaxPooling2D, layers.AveragePooling2D)
+_BY_PIXEL = (layers.Dropout, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.BatchNormalization)
+WORTH = 0.5
+"""The windows are used where they hold less than this share of the outputs of the convolutions."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The layers of a network before its first `Flatten`, and those from there on."""
+
+    local: list[keras.Layer]
+    rest: list[keras.Layer]
+
+
+def trunk(network: keras.Model, patch: tuple[int, int]) -> Trunk | None:
+    """Give the layers that may be run on windows, if all is of a kind that may and it pays for this ``patch``."""
+    chain = _chain(network)
+    split = next((i for i, layer in enumerate(chain) if isinstance(layer, layers.Flatten)), 0)
+    local = chain[:split]
+    if not local or None in network.input_shape[1:] or not all(_may(layer) for layer in local):
+        return None
+    sizes, windowed, whole = patch, 0, 0
+    for layer in local:
+        if isinstance(layer, _WINDOWED):
+            sizes = tuple(_Axis(layer, axis).reach(size) for axis, size in enumerate(sizes))
+            if isinstance(layer, layers.Conv2D):
+                cost = layer.kernel.shape.num_elements()
+                windowed += cost * sizes[0] * sizes[1]
+                whole += cost * layer.output.shape[1] * layer.output.shape[2]
+    return Trunk(local, chain[split:]) if windowed < WORTH * whole else None
+
+
+def _chain(network: keras.Model) -> list[keras.Layer]:
+    """The layers one after the other, or nothing if they branch."""
+    chain, tensor = [], network.outputs[0]
+    while True:
+        layer, node, _ = tensor._keras_history
+        if isinstance(layer, layers.InputLayer):
+            return chain[::-1]
+        inputs = layer._inbound_nodes[node].input_tensors
+        if len(inputs) != 1 or not isinstance(layer, keras.Layer):
+            return []
+        chain.append(layer)
+        tensor = inputs[0]
+
+
+def _may(layer: keras.Layer) -> bool:
+    if isinstance(layer, _BY_PIXEL):
+        return getattr(layer, "axis", -1) in (-1, 3)
+    if type(layer) not in _WINDOWED or layer.padding != "valid" or layer.data_format != "channels_last":
+        return False
+    if isinstance(layer, layers.Conv2D) and (layer.dilation_rate != (1, 1) or layer.groups != 1):
+        return False
+    return all(axis.stride <= axis.kernel for axis in (_Axis(layer, 0), _Axis(layer, 1)))
+
+
+class _Axis:
+    """A windowed layer along rows (0) or columns (1)."""
+
+    def __init__(self, layer: keras.Layer, axis: int):
+        sizes = layer.kernel_size if isinstance(layer, layers.Conv2D) else layer.pool_size
+        self.kernel, self.stride = sizes[axis], layer.strides[axis]
+        self.outputs = layer.output.shape[axis + 1]
+
+    def reach(self, size: int) -> int:
+        """How many outputs can see a change of ``size`` neighbouring inputs."""
+        return min((size + self.kernel - 2) // self.stride + 1, self.outputs)
+
+    def first(self, start: tf.Tensor, size: int) -> tf.Tensor:
+        """The first of `reach` outputs that hold all those that see inputs from ``start`` on."""
+        return tf.clip_by_value((start - self.kernel) // self.stride + 1, 0, self.outputs - self.reach(size))
+
+
+def changed_answers(
+    trunk: Trunk, images: tf.Tensor, rows: tf.Tensor, change: Callable[[tf.Tensor, list], tf.Tensor], patch, starts
+) -> tf.Tensor:
+    """Run a network on images with one window changed.
+
+    Parameters
+    ----------
+    trunk : Trunk
+    images : (n, H, W, C) tensor
+        The intact images.
+    rows : (B,) tensor of int
+        Which of the images each variant is made of.
+    change : callable
+        Maps the window's pixels (B, h, w, C) and their indices along rows and columns, (B, h) and (B, w), to new ones.
+    patch : (int, int)
+        Rows and columns of the window.
+    starts : list of two (B,) tensors of int
+        First row and column of each variant's window; a window that reaches over the edge is moved back inside.
+
+    Returns
+    -------
+    (B, K) tensor
+    """
+    intact = images
+    sizes = [min(size, limit) for size, limit in zip(patch, images.shape[1:3], strict=True)]
+    starts = [
+        tf.minimum(start, limit - size) for start, size, limit in zip(starts, sizes, images.shape[1:3], strict=True)
+    ]
+    indices = [start[:, None] + tf.range(size) for start, size in zip(starts, sizes, strict=True)]
+    window = change(_cut(intact, rows, indices), indices)
+    for layer in trunk.local:
+        if not isinstance(layer, _WINDOWED):
+            intact, window = layer(intact, training=False), layer(window, training=False)
+            continue
+        axes = [_Axis(layer, 0), _Axis(layer, 1)]
+        reaches = [axis.reach(size) for axis, size in zip(axes, sizes, strict=True)]
+        firsts = [axis.first(start, size) for axis, start, size in zip(axes, starts, sizes, strict=True)]
+        seen = [
+            (first * axis.stride)[:, None] + tf.range((reach - 1) * axis.stride + axis.kernel)
+            for axis, first, reach in zip(axes, firsts, reaches, strict=True)
+        ]
+        window = layer(_overlay(_cut(intact, rows, seen), seen, window, starts, sizes))
+        intact, starts, sizes = layer(intact), firsts, reaches
+    everywhere = [tf.broadcast_to(tf.range(size), [tf.shape(rows)[0], size]) for size in intact.shape[1:3]]
+    answer = _overlay(tf.gather(intact, rows), everywhere, window, starts, sizes)
+    for layer in trunk.rest:
+        answer = layer(answer, training=False) if isinstance(layer, layers.Dropout) else layer(answer)
+    return answer
+
+
+def _cut(images: tf.Tensor, rows: tf.Tensor, indices: list[tf.Tensor]) -> tf.Tensor:
+    """Cut from image ``rows[b]`` the pixels at ``indices``, (B, h) and (B, w): (B, h, w, C)."""
+    shape = tf.shape(images)
+    flat = (rows[:, None, None] * shape[1] + indices[0][:, :, None]) * shape[2] + indices[1][:, None, :]
+    return tf.gather(tf.reshape(images, [-1, images.shape[3]]), flat)
+
+
+def _overlay(under: tf.Tensor, indices: list[tf.Tensor], window: tf.Tensor, starts: list, sizes: list) -> tf.Tensor:
+    """Put the window, whose first pixel is ``starts``, over the pixels that stand at ``indices``."""
+    places = [index - start[:, None] for index, start in zip(indices, starts, strict=True)]
+    inside = [(place >= 0) & (place < size) for place, size in zip(places, sizes, strict=True)]
+    places = [tf.clip_by_value(place, 0, size - 1) for place, size in zip(places, sizes, strict=True)]
+    spread = _cut(window, tf.range(tf.shape(window)[0]), places)
+    return tf.where(inside[0][:, :, None, None] & inside[1][:, None, :, None], spread, under)

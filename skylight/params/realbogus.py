@@ -1,0 +1,89 @@
+"""Parameters of the real-bogus chapter."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from skylight.params.section import Section
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Data(Section):
+    """Where the alert packets and their labels are."""
+
+    path: str = Field(description="a file of packets, or a folder of them")
+    labels: str = Field(description="table with the columns candid and label (0 bogus, 1 real)")
+
+
+class Simulate(Section):
+    """The simulated survey."""
+
+    alerts: int = Field(ge=2)
+    seed: Seed
+
+
+class Transform(Section):
+    """Packets to triplets."""
+
+    max_rejected: Share
+
+
+class Train(Section):
+    """The training of the network."""
+
+    test_fraction: Fraction
+    validation_fraction: Fraction = Field(description="of what the test part leaves")
+    split_seed: Seed
+    epochs: int = Field(ge=1)
+    patience: int = Field(ge=0, description="epochs without a smaller validation loss before the training stops")
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    seed: Seed
+
+
+class Subcategories(Section):
+    """The rule that tells the subcategories of real and of bogus apart; see `skylight.subcategories`."""
+
+    peak_snr: float = Field(gt=0)
+    peak_axis_ratio: Share
+    blank_radius: float = Field(gt=0)
+    blank_share: Share
+    masked_share: Share
+
+
+class Heatmaps(Section):
+    """The explanations of single alerts."""
+
+    misclassified: int = Field(ge=0)
+    min_probability: Share
+    max_objects_per_subcategory: int = Field(ge=1)
+    background: int = Field(ge=1)
+    seed: Seed
+
+
+class ClassMaps(Section):
+    """The explanations of classes."""
+
+    candidate_probability: Share
+    width: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    min_objects: int = Field(ge=1)
+    maximization_steps: int = Field(ge=1)
+    maximization_smoothness: float = Field(ge=0, description="weight of the total variation")
+    seed: Seed
+
+
+class Realbogus(Section):
+    """The chapter ``realbogus``."""
+
+    data: Data
+    simulate: Simulate
+    transform: Transform
+    train: Train
+    subcategories: Subcategories
+    heatmaps: Heatmaps
+    class_maps: ClassMaps

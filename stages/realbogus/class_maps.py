@@ -1,0 +1,94 @@
+"""What makes an alert real or bogus: pix2piXAI by subcategory, and activation maximization of both outputs.
+
+As published, a GAN learns from the alerts predicted as a class with probability at least 0.8, and the picture is of one
+that is right with at least 0.98; of SHAP it is that of the difference image.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from skylight import params, training
+from skylight.attribution.maximization import activation_maximization
+from skylight.attribution.translation import Pix2Pix, class_map
+from skylight.errors import script
+from skylight.networks.vgg6 import load_vgg6
+from skylight.outputs import save_array, save_table
+from skylight.subcategories import NAMES
+from skylight.triplet_maps import MAPS
+from skylight.triplets import CHANNELS, CLASSES
+
+DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
+
+
+@script
+def main() -> None:
+    realbogus = params.load().realbogus
+    settings = realbogus.class_maps
+    triplets, candids = np.load(DATA / "triplets.npy", mmap_mode="r"), np.load(DATA / "candid.npy")
+    alerts = pd.read_csv(OUT / "maps/alerts.csv")
+    row_of = {candid: row for row, candid in enumerate(candids)}
+    images = np.stack([triplets[row_of[candid]] for candid in alerts["candid"]])
+
+    training.deterministic(settings.seed)
+    model = load_vgg6(OUT / "vgg6.weights.h5")
+    # The regularisers are in units of the pixels, which are small here.
+    value_range = tuple(np.quantile(images, [0.0005, 0.9995]).tolist())
+    maximal = [
+        activation_maximization(
+            model,
+            unit,
+            value_range=value_range,
+            steps=settings.maximization_steps,
+            total_variation=settings.maximization_smoothness,
+            norm=0.3 * settings.maximization_smoothness,
+            seed=settings.seed,
+        )
+        for unit in range(len(CLASSES))
+    ]
+    save_array(OUT / "class_maps/maximization.npy", np.stack(maximal))
+
+    confident = (alerts["probability"] >= realbogus.heatmaps.min_probability).to_numpy()
+    right = (alerts["class"] == alerts["predicted"]).to_numpy()
+    surest = right & (alerts["probability"] >= settings.candidate_probability).to_numpy()
+    gan = Pix2Pix(images.shape[1:], width=settings.width)
+    shape = (len(NAMES), len(MAPS), *images.shape[1:3])
+    own, generated, table = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32), []
+    for j, name in enumerate(MAPS):
+        maps = np.load(OUT / f"maps/{name}.npy")
+        maps = maps[..., [CHANNELS.index("DIFF")]] if name == "deep_shap" else maps
+        for i, subcategory in enumerate(NAMES):
+            members = (alerts["subcategory"] == subcategory).to_numpy()
+            best = class_map(
+                gan,
+                images,
+                maps,
+                members & confident,
+                members & surest,
+                epochs=settings.epochs,
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                min_objects=settings.min_objects,
+            )
+            row = {"subcategory": subcategory, "map": name, "trained_on": best.trained_on}
+            row |= {"candidates": best.candidates, "dead": best.dead, "candid": "", "note": best.reason}
+            if not best.reason:
+                own[i, j], generated[i, j] = best.own[..., 0], best.generated[..., 0]
+                row |= {"candid": str(alerts["candid"][best.chosen]), "score": best.score}
+                row |= {"median_score": np.median(best.scores)}
+            table.append(row)
+            print(f"{subcategory} {name}: {best.reason or f'{best.score:.3f}'}")
+    save_array(OUT / "class_maps/own.npy", own)
+    save_array(OUT / "class_maps/generated.npy", generated)
+    save_table(OUT / "metrics/class_maps.csv", in_order(table))
+
+
+def in_order(table: list[dict]) -> pd.DataFrame:
+    columns = ["subcategory", "map", "trained_on", "candidates", "dead", "candid", "score", "median_score", "note"]
+    by_subcategory = sorted(table, key=lambda row: NAMES.index(row["subcategory"]))
+    return pd.DataFrame(by_subcategory).reindex(columns=columns)
+
+
+if __name__ == "__main__":
+    main()
