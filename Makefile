@@ -3,10 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures pull verify test lint bench requirements
+.PHONY: figures pull report verify test lint bench requirements
 
 figures: .venv/user
 	$(BIN)/dvc repro
+
+# Pages of all figures and numbers, from what Git holds: out/report/index.html
+report: .venv/user
+	$(BIN)/dvc repro -s report
 
 # A fresh clone gives the same outputs; on other hardware within a tolerance: make verify TOLERANCE=1e-5
 verify: .venv/user

@@ -61,7 +61,10 @@ def in_order(stages: list[Stage], names: list[str]) -> list[Stage]:
 
 
 def timed(command: str, folder: str) -> dict[str, float]:
-    """Wall time (seconds) and the largest memory of any of its processes (MiB) of a shell command."""
+    """Wall time (seconds) and the largest memory of any of its processes (MiB) of a shell command.
+
+    Linux counts a new process's memory from that of the one that started it, so nothing below this one's is seen.
+    """
     print(command, flush=True)
     start = time.perf_counter()
     process = subprocess.Popen(command, shell=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -63,7 +63,10 @@ def tracking(name: str, identity: str, parameters: Mapping) -> Iterator[Log]:
         with mlflow.start_run(run_name=os.environ.get("DVC_EXP_NAME"), tags={"identity": identity}):
             mlflow.log_params(_flat(parameters))
             yield log
-            mlflow.log_figure(plotting.training_curves(curves), "training.png")
+            figure = plotting.training_curves(curves)
+            for axes in figure.axes:
+                axes.xaxis.get_major_locator().set_params(integer=True)  # a short training has few epochs to label
+            mlflow.log_figure(figure, "training.png")
     except mlflow.exceptions.MlflowException as error:
         raise InputError(f"MLFLOW_TRACKING_URI: {server}: {str(error).splitlines()[0]}") from None
 

@@ -45,6 +45,15 @@ def test_the_supernovae_table_is_what_was_measured():
     assert f"error over {relevance['candidates']} candidates" in README
 
 
+def test_the_table_of_alerts_is_what_was_measured():
+    metrics = json.loads((ROOT / "out/realbogus/metrics/test.json").read_text())
+    assert row("test alerts")[1] == f"{metrics['alerts']:,}"
+    assert row("misclassified")[1] == f"{metrics['misclassified']:,}"
+    assert row("accuracy, real or bogus")[1] == f"{metrics['accuracy']:.3f}"
+    assert row("false negatives at 0.5")[1] == f"{100 * metrics['false_negative_rate']:.1f} %"
+    assert row("false positives at 0.5")[1] == f"{100 * metrics['false_positive_rate']:.1f} %"
+
+
 def test_every_picture_and_page_it_points_to_exists():
     links = re.findall(r"\]\(([^)#]+)\)", README)
     local = [link for link in links if "://" not in link]
@@ -67,3 +76,24 @@ def test_the_table_of_the_pictures_of_a_class_is_what_was_measured():
                 assert cell == f"{drop:.3f}" + ("" if pd.isna(error) else f" ± {error:.3f}")
             else:
                 assert cell == ""
+
+
+def test_the_table_of_bars_is_what_was_measured():
+    out = ROOT / "out/bars/metrics"
+    lengths, votes = (json.loads((out / f"{name}.json").read_text()) for name in ("barlengths", "test"))
+    shared = lengths["on_the_control's_galaxies"]
+
+    def r(part: dict) -> str:
+        return f"{part['correlation']:.3f} ± {part['correlation_error']:.3f}"
+
+    assert row("test galaxies")[1] == f"{lengths['galaxies']:,}"
+    assert row("correlation, saliency (best on validation)")[1] == r(lengths["test"])
+    assert row("the same on the control's galaxies")[1] == r(shared["saliency"])
+    assert row("correlation, control")[1] == r(shared["control"])
+    assert row("correlation, sizes alone")[1] == f"{lengths['sizes_alone']:.3f}"
+    assert row("correlation, ceiling of people's scatter")[1] == f"{lengths['ceiling']['correlation']:.3f}"
+    rmse = " / ".join(f"{part['rmse']:.2f}" for part in (shared["saliency"], shared["control"]))
+    assert row("RMSE, saliency / control (kpc/h)")[1] == rmse
+    rmse = {name: f"{part['rmse']:.4f}" for name, part in votes["test"].items()}
+    assert row("RMSE of the 37 vote fractions, ensemble")[1] == rmse["ensemble"]
+    assert row("VGG16 / ResNet50V2 / Xception")[1] == " / ".join(rmse[m] for m in ("vgg16", "resnet50v2", "xception"))

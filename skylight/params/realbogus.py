@@ -71,6 +71,7 @@ class ClassMaps(Section):
     width: int = Field(ge=1)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
     min_objects: int = Field(ge=1)
     maximization_steps: int = Field(ge=1)
     maximization_smoothness: float = Field(ge=0, description="weight of the total variation")

@@ -80,14 +80,15 @@ def error_curves():
     finite = np.isfinite(rates["threshold"])
     smallest = 1 / metrics["alerts"]
     for name, label in (("fnr", "false negatives / real"), ("fpr", "false positives / bogus")):
-        right.plot(rates["threshold"][finite], 100 * rates[name][finite], label=label)
+        # Between two scores the rate is that of the higher one.
+        right.plot(rates["threshold"][finite], 100 * rates[name][finite], drawstyle="steps-post", label=label)
     right.axvline(0.5, color="0.5", lw=0.8, ls=":")
     right.set_yscale("symlog", linthresh=100 * smallest)
     right.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50, 100], ["0", "0.5", "1", "2", "5", "10", "20", "50", "100"])
     right.minorticks_off()
     right.set(xlabel="threshold on the score", ylabel="rate (%)", xlim=(0, 1), ylim=(0, 100))
     fnr, fpr = 100 * metrics["false_negative_rate"], 100 * metrics["false_positive_rate"]
-    right.set_title(f"at 0.5: {fnr:.1f} % false negatives, {fpr:.1f} % positives")
+    right.set_title(f"at 0.5: {fnr:.1f} % of real, {fpr:.1f} % of bogus wrong")
     right.legend(loc="upper center")
     return figure
 

@@ -124,6 +124,28 @@ def test_a_chapter_with_other_data_says_so_and_leaves_out_what_it_did_not_draw(c
     assert "More figures" in page and "<code>new.png</code>" in page and "Other surveys" not in page
 
 
+def test_a_chapter_is_added_by_one_file_and_its_dependencies(clone):
+    clone = clone()
+    file, yaml = clone.path / "dvc.yaml", YAML()
+    content = yaml.load(file)
+    stage = {"cmd": "python -m stages.moons.weigh", "deps": ["params.yaml"], "outs": [{"out/moons/figures": None}]}
+    stage["outs"][0]["out/moons/figures"] = {"cache": False}
+    content["stages"]["moons-weigh"] = stage
+    content["stages"][STAGE]["deps"].append("out/moons/figures")
+    yaml.dump(content, file)
+    shutil.copytree(clone.path / "out/periodic/figures_methods", clone.path / "out/moons/figures")
+    (clone.path / "stages/moons").mkdir()
+    words = "title: Moons\nparts: [{title: Masses, figures: {out/moons/figures/methods.png: All of them}}]\n"
+    (clone.path / "stages/moons/report.yaml").write_text(words)
+    clone.run("stages.report.build")
+    pages = html(clone)
+    assert (
+        '<a href="moons.html">Moons</a>' in pages["periodic.html"]
+        and 'href="moons.html#moons-weigh"' in pages["index.html"]
+    )
+    assert "Masses" in pages["moons.html"] and "All of them" in pages["moons.html"]
+
+
 def test_bad_words_stop_it_in_one_line_and_leave_the_last_report(built):
     words = built.path / "stages/periodic/report.yaml"
     before, good = html(built), words.read_text()

@@ -9,22 +9,8 @@ import pandas as pd
 import pytest
 
 from skylight.surveys import hits
+from tests.conftest import profile
 
-TINY = {
-    "supernovae.simulate.train": 150,
-    "supernovae.simulate.validation": 40,
-    "supernovae.simulate.test": 60,
-    "supernovae.simulate.chunk": 100,
-    "supernovae.networks.cap.members": 2,
-    "supernovae.build.width": 0.1,
-    "supernovae.train.epochs": 2,
-    "supernovae.test.bootstrap": 50,
-    "supernovae.relevance.candidates": 8,
-    "supernovae.relevance.wrong": 2,
-    "supernovae.relevance.rules": ["epsilon", "alphabeta"],
-    "supernovae.digits.epochs": 3,
-    "supernovae.digits.rules": ["epsilon", "ww"],
-}
 STEPS = ("simulate", "transform", "train", "test", "relevance", "figures")
 CHAPTER = {f"supernovae-{step}" for step in STEPS}
 
@@ -33,7 +19,7 @@ CHAPTER = {f"supernovae-{step}" for step in STEPS}
 def tiny(clone):
     """The chapter, run once."""
     clone = clone()
-    clone.change(**TINY)
+    clone.change(**profile("tiny", "supernovae"))
     assert clone.repro("supernovae-figures", "supernovae-digits") == CHAPTER | {"supernovae-digits"}
     return clone
 
