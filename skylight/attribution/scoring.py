@@ -253,7 +253,10 @@ def over_batches(
     right shape.
     """
     results = [run(*(array[batch] for array in arrays)).numpy() for batch in batches(len(arrays[0]), batch_size, label)]
-    return np.concatenate(results or [run(*arrays).numpy()])
+    if results:
+        return np.concatenate(results)
+    # TensorFlow's convolutions may refuse an empty batch, so the shape is that of what a row of zeros gives.
+    return run(*(np.zeros((1, *array.shape[1:]), array.dtype) for array in arrays)).numpy()[:0]
 
 
 def over_variants(
