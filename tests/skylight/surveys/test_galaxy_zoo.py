@@ -64,7 +64,9 @@ def test_the_layout_is_the_published_one(simulated):
 
 def test_a_picture_does_not_depend_on_who_renders_it(simulated, tmp_path):
     truth = pd.read_csv(simulated / "truth.csv").iloc[0]
-    galaxies = simulation._draw_galaxies(np.random.default_rng(SMALL.seed), SMALL)
+    rng = np.random.default_rng(SMALL.seed)
+    simulation._draw_measured(rng, SMALL)
+    galaxies = simulation._draw_galaxies(rng, SMALL)
     render(galaxies[0], 424, 0.02, np.random.default_rng([SMALL.seed, 0])).save(tmp_path / "again.jpg", quality=92)
     first = simulated / "images_training_rev1" / f"{truth['GalaxyID']}.jpg"
     assert first.read_bytes() == (tmp_path / "again.jpg").read_bytes()
@@ -74,10 +76,10 @@ def test_lengths_of_the_catalogue_follow_the_truth_and_the_pictures(tmp_path):
     """The catalogue alone, large: people's scatter, the units, and the ceiling of the published catalogue."""
     many = dataclasses.replace(SMALL, catalogue=400)
     rng = np.random.default_rng(0)
-    galaxies = simulation._draw_galaxies(rng, many)[-400:]
+    galaxies, redshift = simulation._draw_measured(rng, many)
     truth = pd.DataFrame([dataclasses.asdict(g) for g in galaxies]).assign(GalaxyID=range(400))
     truth["bar_length_arcsec"] = [g.bar_length for g in galaxies]
-    simulation._save_catalogue(tmp_path, truth, many, rng)
+    simulation._save_catalogue(tmp_path, truth, redshift, many, rng)
     catalogue = survey.read_catalogue(tmp_path)
     true = truth["bar_length_arcsec"].to_numpy()
     people = catalogue_arcsec(catalogue)
