@@ -3,10 +3,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures test lint bench requirements
+.PHONY: figures pull report verify test lint bench requirements
 
 figures: .venv/user
 	$(BIN)/dvc repro
+
+# Pages of all figures and numbers, from what Git holds: out/report/index.html
+report: .venv/user
+	$(BIN)/dvc repro -s report
+
+# A fresh clone gives the same outputs; on other hardware within a tolerance: make verify TOLERANCE=1e-5
+verify: .venv/user
+	$(BIN)/python -m skylight.reproduction --tolerance $(or $(TOLERANCE),0)
+
+# All that is shared; the simulated surveys are not, and are made again (docs/remotes.md).
+pull: .venv/user
+	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -v -e '-simulate$$')
 
 test: .venv/dev
 	$(BIN)/python -m pytest
@@ -37,3 +49,4 @@ bench: .venv/dev
 	$(BIN)/python -m bench.barlength
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.relevance
+	$(BIN)/python -m bench.supernovae

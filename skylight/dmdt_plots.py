@@ -1,5 +1,7 @@
 """Images on dm and dt axes: dmdt images, and maps that explain them."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import colors
@@ -35,8 +37,10 @@ def counts_scale(image: np.ndarray) -> tuple:
     return counts_norm(image), plotting.SEQUENTIAL
 
 
-def draw_map(figure: Figure, axes: Axes, image: np.ndarray, scale: tuple, grid: Dmdt, every: int) -> None:
-    """Draw an image with its colour bar, or the words that say why there is nothing to see.
+def draw_map(
+    figure: Figure, axes: Axes, image: np.ndarray, scale: tuple, grid: Dmdt, every: int, missing: str = "no object"
+) -> None:
+    """Draw an image with its colour bar, pointed where cells are beyond it, or the words why there is nothing to see.
 
     Parameters
     ----------
@@ -48,6 +52,8 @@ def draw_map(figure: Figure, axes: Axes, image: np.ndarray, scale: tuple, grid: 
     grid : Dmdt
     every : int
         Ticks are the edges of every so many cells, that at 0 always among them.
+    missing : str
+        Why there is no image, where it is all NaN.
     """
     norm, cmap = scale
     shown = axes.imshow(image, norm=norm, cmap=cmap, aspect="auto")
@@ -55,12 +61,43 @@ def draw_map(figure: Figure, axes: Axes, image: np.ndarray, scale: tuple, grid: 
         ticks = np.arange(np.argmin(np.abs(edges)) % every, len(edges), every)
         axis.set_ticks(ticks - 0.5, [_edge(edges[i]) for i in ticks], fontsize=6 if every == 1 else 7)
     axes.tick_params(axis="x", rotation=90)
-    note = "no object" if np.isnan(image).all() else "0 everywhere" if not image.any() else None
+    note = missing if np.isnan(image).all() else "0 everywhere" if not image.any() else None
     if note:
         colour = "white" if note == "0 everywhere" else "black"
-        axes.text(0.5, 0.5, note, ha="center", va="center", transform=axes.transAxes, color=colour, fontsize=7)
+        middle = {"ha": "center", "va": "center", "transform": axes.transAxes, "in_layout": False}
+        axes.text(0.5, 0.5, textwrap.fill(note, 18), color=colour, fontsize=7, **middle)
     else:
-        figure.colorbar(shown, ax=axes).ax.tick_params(labelsize=6)
+        beyond = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+        extend = beyond[bool(image.min() < shown.norm.vmin), bool(image.max() > shown.norm.vmax)]
+        figure.colorbar(shown, ax=axes, extend=extend).ax.tick_params(labelsize=6)
+
+
+def panels(count: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, list[Axes]]:
+    """A grid of ``count`` axes of a size in inches; those left over are taken away."""
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, **options)
+    for extra in axes.flat[count:]:
+        extra.remove()
+    return figure, list(axes.flat[:count])
+
+
+def by_class(maps: np.ndarray, titles: list[str], scales: list, label: str, grid: Dmdt) -> Figure:
+    """A panel a class, each with its own colour scale; a class without a map says so."""
+    figure, axes = panels(len(maps), 4, (2.3, 2.0), sharex=True, sharey=True)
+    for ax, image, title, scale in zip(axes, maps, titles, scales, strict=True):
+        ax.set_title(title)
+        draw_map(figure, ax, image, scale, grid, every=3)
+    for ax in axes[-4:]:
+        ax.tick_params(axis="x", labelbottom=True)
+    name_axes(figure)
+    figure.suptitle(label, fontsize=10)
+    return figure
+
+
+def name_axes(figure: Figure) -> None:
+    """Name the axes that all panels share."""
+    figure.supxlabel("dt (days)", fontsize=9)
+    figure.supylabel("dm (mag)", fontsize=9)
 
 
 def _edge(value: float) -> str:

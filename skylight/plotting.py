@@ -1,5 +1,6 @@
 """One style for all figures: sizes, colours that colour-blind readers can tell apart, the same bytes on every run."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -52,6 +53,26 @@ def diverging_norm(values: np.ndarray, percentile: float = 99.5) -> colors.Norma
     limit = np.percentile(finite, percentile) if finite.size else 0
     limit = limit or (finite.max() if finite.size else 0) or 1
     return colors.Normalize(-limit, limit)
+
+
+def training_curves(values: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw the metrics of a training by epoch, a panel a metric, a line a part of the data.
+
+    Parameters
+    ----------
+    values : mapping
+        One value an epoch under ``<part>/<metric>`` (``train/loss``).
+    """
+    metrics = dict.fromkeys(key.rpartition("/")[2] for key in values)
+    figure, axes = plt.subplots(1, len(metrics), figsize=(PAGE, 2.6), squeeze=False)
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        for key in values:
+            part, _, name = key.rpartition("/")
+            if name == metric:
+                ax.plot(range(1, len(values[key]) + 1), values[key], label=part)
+        ax.set(xlabel="epoch", ylabel=metric)
+    axes[0, 0].legend()
+    return figure
 
 
 def show_light_curve(axes: Axes, time: np.ndarray, mag: np.ndarray, magerr: np.ndarray, **style) -> None:

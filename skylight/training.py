@@ -8,7 +8,8 @@ DVC tracks, because DVC removes those before it runs a stage again.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -17,12 +18,18 @@ import tensorflow as tf
 from dvclive import Live
 
 from skylight.outputs import remove
+from skylight.tracking import Log, tracking
 
 CHECKPOINTS = Path(".checkpoints")
 
 
 def deterministic(seed: int) -> None:
-    """Seed Python, NumPy and TensorFlow, and use deterministic operations from here on."""
+    """Seed Python, NumPy and TensorFlow, and use deterministic operations from here on.
+
+    An operation is split into as many parts as TensorFlow has threads, and sums over parts are rounded differently. So
+    that every machine gives the same weights there are two threads, unless ``TF_NUM_INTRAOP_THREADS`` says otherwise.
+    """
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -67,14 +74,39 @@ def shuffled(count: int, batch_size: int, seed: int) -> Callable[[int], tf.data.
 def array_batches(
     inputs: np.ndarray, labels: np.ndarray, batch_size: int, seed: int
 ) -> Callable[[int], tf.data.Dataset]:
-    """Batches of (N, ...) inputs and (N, ...) labels held in memory, in a new order each epoch, for `fit`."""
-    inputs, labels = tf.constant(inputs), tf.constant(labels)
+    """Batches of (N, ...) inputs and (N, ...) labels in a new order each epoch, for `fit`.
+
+    Inputs that are mapped from a file are read batch by batch, others are held in memory.
+    """
     order = shuffled(len(inputs), batch_size, seed)
+    take = _reader(inputs) if isinstance(inputs, np.memmap) else _gatherer(inputs)
+    take_labels = _gatherer(labels)
 
     def from_epoch(first: int) -> tf.data.Dataset:
-        return order(first).map(lambda rows: (tf.gather(inputs, rows), tf.gather(labels, rows))).prefetch(4)
+        return order(first).map(lambda rows: (take(rows), take_labels(rows))).prefetch(4)
 
     return from_epoch
+
+
+def ordered_batches(inputs: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """The same in their order, once."""
+    take = _reader(inputs) if isinstance(inputs, np.memmap) else _gatherer(inputs)
+    take_labels = _gatherer(labels)
+    return tf.data.Dataset.range(len(inputs)).batch(batch_size).map(lambda rows: (take(rows), take_labels(rows)))
+
+
+def _gatherer(values: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    values = tf.constant(values)
+    return lambda rows: tf.gather(values, rows)
+
+
+def _reader(values: np.memmap) -> Callable[[tf.Tensor], tf.Tensor]:
+    def read(rows: tf.Tensor) -> tf.Tensor:
+        drawn = tf.numpy_function(lambda rows: values[rows], [rows], values.dtype, stateful=False)
+        drawn.set_shape([None, *values.shape[1:]])
+        return drawn
+
+    return read
 
 
 def fit(
@@ -84,11 +116,13 @@ def fit(
     epochs: int,
     *,
     name: str,
+    parameters: Mapping,
     depends_on: str,
     curves: Path,
     validation: tf.data.Dataset | None = None,
     validation_name: str = "validation",
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    keep: bool = False,
 ) -> None:
     """Train a compiled model, from the last finished epoch of the same training if one was cut short.
 
@@ -103,32 +137,46 @@ def fit(
     epochs : int
     name : str
         Names the training; checkpoints stand in ``.checkpoints/<name>`` and go when the training is done.
+    parameters : mapping
+        The user's settings of this training.
     depends_on : str
-        `digest` of all that the training depends on besides the model's architecture. A checkpoint made from
+        `digest` of all else that the training depends on besides the model's architecture. A checkpoint made from
         something else is not continued.
     curves : Path
-        Folder for the DVCLive curves, one value an epoch, under ``train/`` and ``<validation_name>/``.
+        Folder for the DVCLive curves, one value an epoch, under ``train/`` and ``<validation_name>/``. With
+        ``MLFLOW_TRACKING_URI`` set they go there too (`skylight.tracking`).
     validation : tf.data.Dataset, optional
         Evaluated after each epoch.
     callbacks : sequence of keras.callbacks.Callback
         ``ReduceLROnPlateau``, ``EarlyStopping`` and the like; a continued run continues their state.
+    keep : bool
+        Whether the last checkpoint stays until `forget`, for a script that trains several networks: when it is killed
+        and started again, those that were done are not trained again.
     """
-    identity = digest(_architecture(model), depends_on)
-    keeper = _Checkpoints(CHECKPOINTS / name, identity, list(callbacks), curves, validation_name)
-    done = keeper.finished_epochs()
-    if done:
-        print(f"continuing {name} after epoch {done} of {epochs}")
-    model.fit(
-        batches(done),
-        initial_epoch=done,
-        epochs=epochs,
-        steps_per_epoch=steps,
-        validation_data=validation,
-        callbacks=[*callbacks, keeper],
-        shuffle=False,  # the batches come shuffled
-        verbose=2,
-    )
-    keeper.close()
+    identity = digest(_architecture(model), depends_on, dict(parameters))
+    with tracking(name, identity, parameters) as track:
+        keeper = _Checkpoints(CHECKPOINTS / name, identity, list(callbacks), curves, validation_name, track)
+        done = keeper.finished_epochs()
+        if done:
+            print(f"continuing {name} after epoch {done} of {epochs}")
+        model.fit(
+            batches(done),
+            initial_epoch=done,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            callbacks=[*callbacks, keeper],
+            shuffle=False,  # the batches come shuffled
+            verbose=2,
+        )
+    keeper.live.end()
+    if not keep:
+        forget(name)
+
+
+def forget(name: str) -> None:
+    """Remove the checkpoints of a training, and of those whose names begin with ``<name>/``."""
+    remove(CHECKPOINTS / name)
 
 
 def _architecture(model: keras.Model) -> dict:
@@ -141,10 +189,10 @@ def _architecture(model: keras.Model) -> dict:
 class _Checkpoints(keras.callbacks.Callback):
     """Keeps all that a training needs to continue; it must stand last, after the callbacks whose state it keeps."""
 
-    def __init__(self, folder: Path, identity: str, callbacks: list, curves: Path, validation_name: str):
+    def __init__(self, folder: Path, identity: str, callbacks: list, curves: Path, validation_name: str, track: Log):
         super().__init__()
         self.folder, self.identity = folder, identity
-        self.callbacks, self.validation_name = callbacks, validation_name
+        self.callbacks, self.validation_name, self.track = callbacks, validation_name, track
         remove(curves)
         self.live = Live(str(curves), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False)
         self.history: list[dict[str, float]] = []
@@ -199,16 +247,15 @@ class _Checkpoints(keras.callbacks.Callback):
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _log(self, values: dict[str, float]) -> None:
+        named = {}
         for key, value in values.items():
-            validation = key.startswith("val_")
-            part = self.validation_name if validation else "train"
+            part = self.validation_name if key.startswith("val_") else "train"
             if key != "learning_rate":
-                self.live.log_metric(f"{part}/{key.removeprefix('val_')}", value, timestamp=False)
+                named[f"{part}/{key.removeprefix('val_')}"] = value
+        for key, value in named.items():
+            self.live.log_metric(key, value, timestamp=False)
         self.live.next_step()
-
-    def close(self) -> None:
-        self.live.end()
-        remove(self.folder)
+        self.track(named)
 
 
 def _plain(value: object) -> object:

@@ -16,6 +16,7 @@ from skylight.attribution.scoring import (
     over_batches,
     over_variants,
     per_model,
+    resolve_baseline,
     resolve_inputs,
     resolve_targets,
     rewired,
@@ -218,7 +219,7 @@ def integrated_gradients(
         raise InputError(f"steps: must be at least 1, got {steps}")
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
-    start = _baseline(inputs, baseline)
+    start = resolve_baseline(inputs, baseline)
     run = per_model(model, _path_gradients, steps)
     total = np.zeros_like(inputs)
     for rows, _, sums in over_variants(
@@ -260,7 +261,7 @@ def completeness_gap(
     targets = resolve_targets(model, inputs, targets, batch_size)
     scores = [
         over_batches(per_model(model, class_scores), images, batch_size=batch_size)
-        for images in (inputs, _baseline(inputs, baseline))
+        for images in (inputs, resolve_baseline(inputs, baseline))
     ]
     change = np.take_along_axis(scores[0] - scores[1], targets[:, None], axis=1)[:, 0]
     return change - maps.sum(axis=tuple(range(1, maps.ndim)))
@@ -404,15 +405,6 @@ def _moments(gradients: tf.Tensor) -> tf.Tensor:
     """First and second power, in float64: the variance is a small difference of large numbers."""
     gradients = tf.cast(gradients, tf.float64)
     return tf.stack([gradients, gradients**2], axis=-1)
-
-
-def _baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.ndarray:
-    try:
-        return np.broadcast_to(np.asarray(baseline, np.float32), inputs.shape)
-    except ValueError:
-        raise InputError(
-            f"baseline: must be a number, an image like the inputs or one for each, got {np.shape(baseline)}"
-        ) from None
 
 
 def _path_gradients(model: keras.Model, steps: int) -> Callable:

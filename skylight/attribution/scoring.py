@@ -158,6 +158,22 @@ def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     return inputs
 
 
+def resolve_baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.ndarray:
+    """Give what stands for "nothing there" as images like ``inputs``, from a number, one image or one for each.
+
+    Raises
+    ------
+    InputError
+        If the baseline does not fit the inputs.
+    """
+    try:
+        return np.broadcast_to(np.asarray(baseline, np.float32), inputs.shape)
+    except ValueError:
+        raise InputError(
+            f"baseline: must be a number, an image like the inputs or one for each, got {np.shape(baseline)}"
+        ) from None
+
+
 def resolve_targets(
     model: keras.Model, inputs: np.ndarray, targets: Any = None, batch_size: int = BATCH_SIZE
 ) -> np.ndarray:
@@ -237,7 +253,10 @@ def over_batches(
     right shape.
     """
     results = [run(*(array[batch] for array in arrays)).numpy() for batch in batches(len(arrays[0]), batch_size, label)]
-    return np.concatenate(results or [run(*arrays).numpy()])
+    if results:
+        return np.concatenate(results)
+    # TensorFlow's convolutions may refuse an empty batch, so the shape is that of what a row of zeros gives.
+    return run(*(np.zeros((1, *array.shape[1:]), array.dtype) for array in arrays)).numpy()[:0]
 
 
 def over_variants(

@@ -6,7 +6,7 @@ that it has learnt best is the picture of the class::
 
     gan = Pix2Pix((22, 24, 1), width=16)                 # once; compiled once for all classes and maps of this shape
     learnt = class_map(gan, images, maps, training, candidates, epochs=200, seed=0)
-    if learnt.reason:                                    # "5 maps to learn from, at least 20 are needed"
+    if learnt.reason:                                    # "5 maps to learn from, 20 are needed"
         ...
     learnt.chosen, learnt.own, learnt.generated, learnt.score
 
@@ -337,9 +337,10 @@ def class_map(
     training, candidates = training & alive, np.flatnonzero(candidates & alive)
     counts = int(training.sum()), len(candidates), dead
     if training.sum() < max(1, min_objects):
-        return ClassMap(*counts, f"{training.sum()} maps to learn from, at least {max(1, min_objects)} are needed")
+        without = f" ({dead} are 0 everywhere)" if dead else ""
+        return ClassMap(*counts, f"{training.sum()} maps to learn from{without}, {max(1, min_objects)} are needed")
     if not len(candidates):
-        return ClassMap(*counts, "no object is right with enough probability to be chosen")
+        return ClassMap(*counts, "no object is certain enough to be chosen")
     gan.train(images[training], maps[training], epochs=epochs, batch_size=batch_size, seed=seed)
     own, generated = fractions(maps[candidates]), gan.generate(images[candidates])
     scores = similarity(own, generated)

@@ -26,6 +26,7 @@ from skylight.attribution.scoring import (
     over_batches,
     over_variants,
     per_model,
+    resolve_baseline,
     resolve_inputs,
     resolve_targets,
     target_scores,
@@ -78,7 +79,7 @@ def insertion(
         If steps is below 1, or model, inputs, targets, maps or baseline do not fit.
     """
     inputs = resolve_inputs(model, inputs)
-    empty = _baseline(inputs, baseline)
+    empty = resolve_baseline(inputs, baseline)
     return _area(model, empty, inputs, resolve_targets(model, inputs, targets), maps, steps, seed, batch_size)
 
 
@@ -113,8 +114,52 @@ def deletion(
         If steps is below 1, or model, inputs, targets, maps or baseline do not fit.
     """
     inputs = resolve_inputs(model, inputs)
-    empty = _baseline(inputs, baseline)
+    empty = resolve_baseline(inputs, baseline)
     return _area(model, inputs, empty, resolve_targets(model, inputs, targets), maps, steps, seed, batch_size)
+
+
+def blanking_drops(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any,
+    maps: np.ndarray,
+    counts: list[int],
+    *,
+    baseline: float | np.ndarray = 0.0,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> np.ndarray:
+    """Fall of the probability when the most relevant pixels are blanked: the first points of the `deletion` curve.
+
+    With the same map for all inputs it asks whether the picture of a class holds for objects of the class.
+
+    Parameters
+    ----------
+    model, inputs, targets, maps, baseline, seed
+        As for `deletion`.
+    counts : list of int
+        How many pixels are blanked, each from 0 to H W.
+    batch_size : int
+        Images through the network at once. There are N (len(counts) + 1) in all.
+
+    Returns
+    -------
+    array
+        (N, len(counts)) probability of the intact image minus that of the blanked one.
+
+    Raises
+    ------
+    InputError
+        If a count is out of range, or model, inputs, targets, maps or baseline do not fit.
+    """
+    inputs = resolve_inputs(model, inputs)
+    empty, targets = resolve_baseline(inputs, baseline), resolve_targets(model, inputs, targets)
+    pixels = inputs.shape[1] * inputs.shape[2]
+    wrong = [count for count in counts if not 0 <= count <= pixels]
+    if wrong:
+        raise InputError(f"counts: must be 0 to {pixels}, got {wrong[0]}")
+    curves = _curves(model, inputs, empty, targets, maps, np.array([0, *counts]), seed, batch_size)
+    return curves[:, :1] - curves[:, 1:]
 
 
 def faithfulness_correlation(
@@ -165,7 +210,7 @@ def faithfulness_correlation(
         raise InputError(f"runs: must be at least 2, got {runs}")
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets)
-    empty = _baseline(inputs, baseline)
+    empty = resolve_baseline(inputs, baseline)
     maps = _checked(maps, inputs)
     run = per_model(model, _mixed_outputs)
     pixels = inputs.shape[1] * inputs.shape[2]
@@ -204,25 +249,30 @@ def _area(model, start, end, targets, maps, steps, seed, batch_size) -> np.ndarr
     """Area under the outputs on the way from ``start`` to ``end``, pixel by pixel."""
     if steps < 1:
         raise InputError(f"steps: must be at least 1, got {steps}")
+    pixels = start.shape[1] * start.shape[2]
+    counts = np.unique(np.round(np.linspace(0, pixels, steps + 1)).astype(int))
+    curves = _curves(model, start, end, targets, maps, counts, seed, batch_size)
+    return np.trapezoid(curves, counts / pixels, axis=1)
+
+
+def _curves(model, start, end, targets, maps, counts, seed, batch_size) -> np.ndarray:
+    """Outputs (N, len(counts)) when that many pixels, most relevant first, are those of ``end``."""
     maps = _checked(maps, start)
     if maps.ndim != 3:
         raise InputError(f"maps: must be one an input, {start.shape[:3]}, got {maps.shape}")
     run = per_model(model, _mixed_outputs)
-    ranks = _ranks(maps, seed)
-    pixels = ranks[0].size if len(ranks) else 1
-    counts = np.unique(np.round(np.linspace(0, pixels, steps + 1)).astype(int))
     curves = np.empty(len(start) * len(counts))
     for _, pairs, outputs in over_variants(
         lambda start, end, targets, ranks, rows, points: run(
             start, end, targets, ranks[rows] < counts[points][:, None, None], rows
         ),
-        *(start, end, targets, ranks),
+        *(start, end, targets, _ranks(maps, seed)),
         variants=len(counts),
         batch_size=batch_size,
-        label="insertion and deletion",
+        label="blanking the most relevant pixels",
     ):
         curves[pairs] = outputs
-    return np.trapezoid(curves.reshape(-1, len(counts)), counts / pixels, axis=1)
+    return curves.reshape(-1, len(counts))
 
 
 def _ranks(maps: np.ndarray, seed: int) -> np.ndarray:
@@ -254,12 +304,3 @@ def _checked(maps: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     if maps.shape[-3:] != inputs.shape[:3]:
         raise InputError(f"maps: must be one an input, {inputs.shape[:3]}, got {maps.shape}")
     return maps
-
-
-def _baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.ndarray:
-    try:
-        return np.broadcast_to(np.asarray(baseline, np.float32), inputs.shape)
-    except ValueError:
-        raise InputError(
-            f"baseline: must be a number, an image like the inputs or one for each, got {np.shape(baseline)}"
-        ) from None

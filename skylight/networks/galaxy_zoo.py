@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from skylight.errors import InputError
 from skylight.networks.applications import trunk
+from skylight.params.bars import Network, Train
 
 SWISH_GAIN = 1.8
 """Factor on Keras's initial weights that keeps the signal's spread from layer to layer under swish.
@@ -65,6 +67,41 @@ def galaxy_zoo(
             if hasattr(layer, "kernel"):
                 layer.kernel.assign(SWISH_GAIN * layer.kernel)
     return model
+
+
+def begin_at(model: keras.Model, fractions: np.ndarray) -> None:
+    """Set the biases of the last layer so that an untrained network gives about these answers, (K,), in (0, 1).
+
+    Most answers are rare. A network that begins at 1/2 first drives all of its sigmoids down together, for some of
+    them so far that their gradient is gone for good. It learns more surely from the mean answers on.
+    """
+    fractions = np.clip(fractions, 1e-3, 1 - 1e-3)
+    model.get_layer("answers").bias.assign(np.log(fractions / (1 - fractions)))
+
+
+def prepare(model: keras.Model, network: Network, settings: Train, steps: int) -> list[keras.callbacks.Callback]:
+    """Compile a network with the published loss and metric, and give the callbacks of its training.
+
+    Parameters
+    ----------
+    model : keras.Model
+    network, settings : sections of params.yaml
+    steps : int
+        Batches an epoch.
+    """
+    early_stopping = keras.callbacks.EarlyStopping(patience=settings.early_stopping.patience, restore_best_weights=True)
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(network.learning_rate, network.epochs * steps)
+        callbacks = [early_stopping]
+    else:
+        rate = network.learning_rate
+        reduce = keras.callbacks.ReduceLROnPlateau(
+            factor=settings.reduce_lr.factor, patience=settings.reduce_lr.patience
+        )
+        callbacks = [reduce, early_stopping]
+    rmse = keras.metrics.RootMeanSquaredError(name="rmse")
+    model.compile(keras.optimizers.Adam(rate), keras.losses.MeanSquaredError(), metrics=[rmse])
+    return callbacks
 
 
 def load_galaxy_zoo(path: Path, name: str, size: int, width: float) -> keras.Model:

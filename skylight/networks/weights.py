@@ -1,4 +1,8 @@
-"""Weights in a folder of NumPy files: ``<layer>-W.npy`` the kernel and ``<layer>-B.npy`` the bias of a layer."""
+"""Weights in a folder of NumPy files: ``<layer>-W.npy`` the kernel and ``<layer>-B.npy`` the bias of a layer.
+
+The four weights of a batch normalisation, which the published layout has no name for, are ``<layer>-gamma.npy``,
+``-beta.npy``, ``-moving_mean.npy`` and ``-moving_variance.npy``.
+"""
 
 from pathlib import Path
 
@@ -8,6 +12,15 @@ import numpy as np
 from skylight.errors import InputError
 from skylight.outputs import writing
 
+_NAMES = {
+    "W": "kernel",
+    "B": "bias",
+    "gamma": "gamma",
+    "beta": "beta",
+    "moving_mean": "moving_mean",
+    "moving_variance": "moving_variance",
+}
+
 
 def load_npy_weights(model: keras.Model, folder: str | Path) -> None:
     """Load the weights of every layer, found by its name; nothing is changed unless all of them fit.
@@ -15,21 +28,23 @@ def load_npy_weights(model: keras.Model, folder: str | Path) -> None:
     Parameters
     ----------
     model : keras.Model
-        Network of dense layers and convolutions (and layers without weights); those of nested models too.
+        Network of dense layers, convolutions and batch normalisations (and layers without weights); those of nested
+        models too.
     folder : path
         ``<layer>-W.npy``, shaped as the Keras kernel: (inputs, outputs) for a dense layer, (rows, columns, inputs,
-        outputs) for a convolution; and ``<layer>-B.npy`` (outputs,) where the layer has a bias.
+        outputs) for a convolution; ``<layer>-B.npy`` (outputs,) where the layer has a bias; and (channels,) for each
+        weight of a batch normalisation.
 
     Raises
     ------
     InputError
         If a file is missing, is not an array, has the wrong shape, or belongs to no layer; or if a layer has
-        weights that are not a kernel and a bias (batch normalisation).
+        weights of other names.
     """
     folder = Path(folder)
     files = _files(model, folder)
     values = {path: _read(path, variable) for path, variable in files.items()}
-    strange = sorted(set(folder.glob("*-[WB].npy")) - set(files))
+    strange = sorted({path for kind in _NAMES for path in folder.glob(f"*-{kind}.npy")} - set(files))
     if strange:
         raise InputError(f"{strange[0]}: model {model.name} has no such weights")
     for path, variable in files.items():
@@ -52,11 +67,11 @@ def _files(model: keras.Model, folder: Path) -> dict[Path, keras.Variable]:
         own = layer._trainable_variables + layer._non_trainable_variables
         if not own:
             continue
-        named = {"W": getattr(layer, "kernel", None), "B": getattr(layer, "bias", None)}
+        named = {kind: getattr(layer, name, None) for kind, name in _NAMES.items()}
         named = {kind: variable for kind, variable in named.items() if variable is not None}
         if {id(variable) for variable in own} != {id(variable) for variable in named.values()}:
             kind = type(layer).__name__
-            raise InputError(f"layer {layer.name}: {kind} has other weights than a kernel and a bias")
+            raise InputError(f"layer {layer.name}: {kind} has other weights than {', '.join(_NAMES.values())}")
         for kind, variable in named.items():
             files[folder / f"{layer.name}-{kind}.npy"] = variable
     return files

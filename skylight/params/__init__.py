@@ -16,6 +16,7 @@ from skylight.params.bars import Bars
 from skylight.params.periodic import Periodic
 from skylight.params.realbogus import Realbogus
 from skylight.params.section import Section
+from skylight.params.supernovae import Supernovae
 
 
 class Params(Section):
@@ -24,6 +25,7 @@ class Params(Section):
     periodic: Periodic
     realbogus: Realbogus
     bars: Bars
+    supernovae: Supernovae
 
 
 def load(path: str | Path = "params.yaml") -> Params:

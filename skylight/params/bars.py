@@ -18,7 +18,6 @@ class Simulate(Section):
     test: int = Field(ge=0)
     catalogue: int = Field(ge=1)
     median_petror90: float = Field(gt=0, description="of the training and test galaxies, arcsec")
-    catalogue_median_petror90: float = Field(gt=0, description="of the galaxies whose bars were measured, arcsec")
     voters: int = Field(ge=20)
     person_scatter: float = Field(gt=0, description="relative scatter of the lengths that people draw")
     seed: Seed
@@ -90,6 +89,7 @@ class Train(Section):
     """What all trainings share."""
 
     batch_size: int = Field(ge=1)
+    schedule: Literal["plateau", "cosine"] = Field(description="of the learning rate; reduce_lr is for plateau")
     reduce_lr: ReduceLr
     early_stopping: EarlyStopping
     seed: Seed
@@ -100,7 +100,14 @@ class Smoothgrad(Section):
 
     smooth_samples: int = Field(ge=1)
     smooth_noise: float = Field(ge=0)
+    symmetries: bool = Field(description="share the samples out over the turns and reflections of the image")
     seed: Seed
+
+    @model_validator(mode="after")
+    def _samples_fill_the_symmetries(self):
+        if self.symmetries and self.smooth_samples % 8:
+            raise ValueError(f"smooth_samples must be a multiple of 8 with symmetries, got {self.smooth_samples}")
+        return self
 
 
 class BarlengthMask(Section):

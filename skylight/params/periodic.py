@@ -85,6 +85,22 @@ class Methods(Section):
     seed: Seed
 
 
+class ClassMaps(Section):
+    """What makes a class: lighting, activation maximization, pix2piXAI, and whether their pictures hold."""
+
+    max_objects_per_class: int = Field(ge=1)
+    min_probability: Fraction
+    candidate_probability: Fraction
+    min_objects: int = Field(ge=1)
+    width: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    blanked_cells: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    random_draws: int = Field(ge=1)
+    seed: Seed
+
+
 class Transfer(Section):
     """The trained network on other surveys, as it is and fine-tuned."""
 
@@ -108,7 +124,18 @@ class Periodic(Section):
     test: Test
     heatmaps: Heatmaps
     methods: Methods
+    class_maps: ClassMaps
     transfer: Transfer
+
+    @model_validator(mode="after")
+    def _cells_fit_the_grid(self):
+        cells = (len(self.dmdt.dm_edges) - 1) * (len(self.dmdt.dt_edges) - 1)
+        if max(self.class_maps.blanked_cells) > cells:
+            raise ValueError(
+                f"class_maps.blanked_cells: must be at most {cells}, the cells of the grid, got "
+                f"{max(self.class_maps.blanked_cells)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _labels_map_to_classes(self):

@@ -258,11 +258,13 @@ def _neighbours(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
     return bands
 
 
-def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
-    """Draw a galaxy as Galaxy Zoo 2 has them: a third without a disc, half of the discs with a bar, any inclination."""
-    size = float(np.clip(median_petror90 * np.exp(0.33 * rng.standard_normal()), 5.5, 28))
+def draw_galaxy(rng: np.random.Generator, petror90: float) -> Galaxy:
+    """Draw a galaxy as Galaxy Zoo 2 has them: a third without a disc, three fifths of the discs barred, any angle.
+
+    ``petror90`` is its Petrosian radius in arcsec.
+    """
     common = {
-        "petror90": size,
+        "petror90": petror90,
         "seeing": float(np.clip(1.32 * np.exp(0.12 * rng.standard_normal()), 0.9, 1.9)),
         "position_angle": rng.uniform(0, np.pi),
         "companion": float(rng.uniform(0.05, 0.4)) if rng.random() < 0.06 else 0.0,
@@ -273,27 +275,37 @@ def draw_galaxy(rng: np.random.Generator, median_petror90: float) -> Galaxy:
         return Galaxy(
             **common,
             **_NO_DISC,
-            r_mag=_magnitude(rng.normal(20.8, 0.5), size / 3),
+            r_mag=_magnitude(rng.normal(20.8, 0.5), petror90 / 3),
             cos_inclination=float(np.clip(1 - abs(rng.normal(0.15, 0.2)), 0.3, 1)),
             bulge_radius=0.33,
             bulge_index=_index(rng.uniform(2.5, 4.5)),
         )
-    barred = rng.random() < 0.5
+    barred = rng.random() < 0.6
     armed = rng.random() < 0.75
     bulge_fraction = float(np.clip(0.12 * np.exp(0.7 * rng.standard_normal()), 0.01, 0.5))
-    bar_fraction = float(rng.uniform(0.08, 0.3)) if barred else 0.0
+    disc_scale = float(rng.uniform(0.27, 0.33))
+    bar_radius = float(np.clip(0.455 * np.exp(0.36 * rng.standard_normal()), 0.12, 1.1))
+    bar_axis_ratio = float(rng.uniform(0.15, 0.32))
+    bar_fraction = 0.0
+    if barred:
+        # A bar outshines the disc around it by about as much whatever its length, so long bars hold more of the light
+        # (Gadotti 2011, MNRAS 415, 3308).
+        contrast = 1.5 * np.exp(0.3 * rng.standard_normal())
+        area = np.pi * bar_radius**2 * bar_axis_ratio
+        bar_light = contrast * area * np.exp(-0.5 * bar_radius / disc_scale) / (2 * np.pi * disc_scale**2)
+        bar_fraction = float((1 - bulge_fraction) * bar_light / (1 + bar_light))
     cos_inclination = float(rng.uniform(0.04, 1))
     return Galaxy(
         **common,
-        r_mag=_magnitude(rng.normal(21.4, 0.45), size / 2.4),
+        r_mag=_magnitude(rng.normal(21.4, 0.45), petror90 / 2.4),
         cos_inclination=cos_inclination,
         disc_fraction=1 - bulge_fraction - bar_fraction,
-        disc_scale=float(rng.uniform(0.27, 0.33)),
+        disc_scale=disc_scale,
         bulge_radius=float(rng.uniform(0.05, 0.11)),
         bulge_index=_index(rng.uniform(1, 3)),
         bar_fraction=bar_fraction,
-        bar_radius=float(np.clip(0.49 * np.exp(0.33 * rng.standard_normal()), 0.12, 1.1)),
-        bar_axis_ratio=float(rng.uniform(0.15, 0.32)),
+        bar_radius=bar_radius,
+        bar_axis_ratio=bar_axis_ratio,
         bar_angle=rng.uniform(0, np.pi),
         arm_fraction=float(rng.uniform(0.05, 0.4)) if armed else 0.0,
         arm_count=int(rng.choice([1, 2, 3, 4, 5], p=[0.06, 0.6, 0.16, 0.1, 0.08])) if armed else 0,

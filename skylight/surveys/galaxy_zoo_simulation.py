@@ -42,8 +42,6 @@ class Survey:
     catalogue: int
     median_petror90: float
     """Of the training and test galaxies, arcsec."""
-    catalogue_median_petror90: float
-    """Of the nearer galaxies whose bars were measured, arcsec."""
     voters: int
     """Mean number of volunteers who look at a galaxy."""
     person_scatter: float
@@ -53,6 +51,13 @@ class Survey:
 
 COSMOLOGY = FlatLambdaCDM(H0=100, Om0=0.3)
 """Distances in Mpc/h."""
+DIAMETER, DIAMETER_SCATTER = 18.8, 0.37
+"""Median of the published catalogue's galaxies' diameters (``length_avg / length_scaled``) in kpc/h, and the standard
+deviation of their logarithm. They are what makes some bars long and others short, more than the bars' share of them."""
+REDSHIFTS = (0.01, 0.06)
+"""The published catalogue is limited in volume: redshifts fill it evenly."""
+SMALLEST, LARGEST = 5.5, 34.0
+"""PETROR90_R of the galaxies that are simulated, arcsec."""
 PEOPLE = {3: 989, 4: 1023, 5: 916, 6: 195, 7: 5, 8: 11, 9: 6, 10: 4, 11: 1}
 """How many galaxies of the published catalogue so many people measured."""
 
@@ -61,7 +66,8 @@ def simulate(folder: Path, survey: Survey) -> None:
     """Write a survey to ``folder``. The same survey gives the same files, however many processes render it."""
     rng = np.random.default_rng(survey.seed)
     counts = {"training": survey.training, "test": survey.test, "catalogue": survey.catalogue}
-    galaxies = _draw_galaxies(rng, survey)
+    measured, redshift = _draw_measured(rng, survey)
+    galaxies = [*_draw_galaxies(rng, survey), *measured]
     total = len(galaxies)
     part = np.repeat(list(counts), list(counts.values()))
     voters = np.maximum(rng.normal(survey.voters, 4, total).astype(int), 20)
@@ -82,7 +88,7 @@ def simulate(folder: Path, survey: Survey) -> None:
     training = truth[part == "training"].sort_values("GalaxyID")
     _save(folder / SOLUTIONS, training[["GalaxyID", *ANSWERS]])
     _save(folder / TRUTH, truth)
-    _save_catalogue(folder, truth[part == "catalogue"].reset_index(drop=True), survey, rng)
+    _save_catalogue(folder, truth[part == "catalogue"].reset_index(drop=True), redshift, survey, rng)
 
     folders = {"training": TRAINING_IMAGES, "test": TEST_IMAGES, "catalogue": CATALOGUE_IMAGES}
     for name in (*folders.values(), MASKS):
@@ -102,13 +108,33 @@ def simulate(folder: Path, survey: Survey) -> None:
 
 
 def _draw_galaxies(rng: np.random.Generator, survey: Survey) -> list[Galaxy]:
-    galaxies = [draw_galaxy(rng, survey.median_petror90) for _ in range(survey.training + survey.test)]
-    while len(galaxies) < survey.training + survey.test + survey.catalogue:
-        galaxy = draw_galaxy(rng, survey.catalogue_median_petror90)
-        # The catalogue measured discs that are not edge-on and in which most volunteers had seen a bar.
-        if galaxy.cos_inclination > 0.45 and bar_visibility(galaxy) > 0.5 and not galaxy.artifact:
+    """The training and test galaxies."""
+    sizes = survey.median_petror90 * np.exp(0.33 * rng.standard_normal(survey.training + survey.test))
+    return [draw_galaxy(rng, float(size)) for size in np.clip(sizes, SMALLEST, LARGEST)]
+
+
+def _draw_measured(rng: np.random.Generator, survey: Survey) -> tuple[list[Galaxy], np.ndarray]:
+    """The galaxies of the catalogue, discs in which most volunteers saw a bar and not edge-on, and their redshifts."""
+    galaxies, redshifts = [], []
+    near, far = REDSHIFTS
+    while len(galaxies) < survey.catalogue:
+        redshift = float(rng.uniform(near**3, far**3) ** (1 / 3))
+        diameter = DIAMETER * np.exp(DIAMETER_SCATTER * rng.standard_normal())
+        petror90 = float(diameter / 2 / _kpc_per_arcsec(redshift))
+        galaxy = draw_galaxy(rng, petror90)
+        if (
+            SMALLEST < petror90 < LARGEST
+            and galaxy.cos_inclination > 0.45
+            and bar_visibility(galaxy) > 0.5
+            and not galaxy.artifact
+        ):
             galaxies.append(galaxy)
-    return galaxies
+            redshifts.append(redshift)
+    return galaxies, np.array(redshifts)
+
+
+def _kpc_per_arcsec(redshift: float | np.ndarray) -> float | np.ndarray:
+    return COSMOLOGY.angular_diameter_distance(redshift).value * 1e3 * np.radians(1 / 3600)
 
 
 def _render_files(galaxy: Galaxy, path: Path, mask_path: Path | None, seed: list[int]) -> None:
@@ -117,14 +143,14 @@ def _render_files(galaxy: Galaxy, path: Path, mask_path: Path | None, seed: list
         Image.fromarray(bar_mask(galaxy, PIXELS, PIXEL_SCALE)).save(mask_path)
 
 
-def _save_catalogue(folder: Path, truth: pd.DataFrame, survey: Survey, rng: np.random.Generator) -> None:
+def _save_catalogue(
+    folder: Path, truth: pd.DataFrame, redshift: np.ndarray, survey: Survey, rng: np.random.Generator
+) -> None:
     """The bar catalogue, and the two tables that lead from it to pictures and sizes."""
     count = len(truth)
     objid = 587_722_981_000_000_000 + np.sort(rng.choice(10**15, count, replace=False))
     ra, dec = rng.uniform(110, 260, count), np.degrees(np.arcsin(rng.uniform(-0.05, 0.93, count)))
-    # Volume-limited out to redshift 0.06, but farther for the galaxies that look smaller.
-    redshift = np.clip(0.045 * (12 / truth["petror90"]) ** 0.5 * np.exp(0.15 * rng.standard_normal(count)), 0.01, 0.06)
-    kpc_per_arcsec = COSMOLOGY.angular_diameter_distance(redshift).value * 1e3 * np.radians(1 / 3600)
+    kpc_per_arcsec = _kpc_per_arcsec(redshift)
 
     people = rng.choice(list(PEOPLE), count, p=np.array(list(PEOPLE.values())) / sum(PEOPLE.values()))
     width = truth["bar_length_arcsec"] * truth["bar_axis_ratio"].clip(lower=0.15)

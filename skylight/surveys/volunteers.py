@@ -84,9 +84,9 @@ def bar_visibility(galaxy: Galaxy) -> float:
     noise = SKY_NOISE["r"] * (g.petror90 / NATIVE_SCALE) ** 2 / 10 ** ((22.5 - g.r_mag) / 2.5)
     width = g.bar_length * g.bar_axis_ratio
     evidence = (
-        1.5
-        + 2.2 * np.log(surface / (disc + bulge + noise))
-        + 4.0 * np.log(g.bar_length / g.petror90 / 0.75)
+        0.9
+        + 1.5 * np.log(surface / (disc + bulge + noise))
+        + 4.0 * np.log(g.bar_length / g.petror90 / 0.7)
         + 3.0 * min(0.0, np.log(width / (1.1 * g.seeing)))
         + 6.0 * min(0.0, g.cos_inclination - 0.6)
     )

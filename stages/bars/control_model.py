@@ -23,20 +23,13 @@ def main() -> None:
     bars = params.load().bars
     folder, network, settings = Path(bars.data.path), bars.control, bars.train
 
-    from keras import callbacks, losses, metrics, optimizers
-
     from skylight import training
     from skylight.augmentation import Augmentation, image_batches, plain_batches
-    from skylight.networks.galaxy_zoo import galaxy_zoo
+    from skylight.networks.galaxy_zoo import begin_at, galaxy_zoo, prepare
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
     model = galaxy_zoo("xception", shape, 1, network.width, network.momentum, network.weights)
-    model.compile(
-        optimizers.Adam(network.learning_rate),
-        losses.MeanSquaredError(),
-        metrics=[metrics.RootMeanSquaredError(name="rmse")],
-    )
 
     catalogue = survey.read_catalogue(folder)
     rest, test = survey.split(catalogue, 1 - bars.xai.test_split, bars.data.seed, "bars.xai.test_split")
@@ -50,6 +43,9 @@ def main() -> None:
         survey.save_rejected(OUT / "rejected.csv", rejected, bars.data.max_rejected)
         first, last = np.searchsorted(kept, [len(train), len(rest)])
         lengths = table["length_scaled"].to_numpy(np.float32)[kept, None]
+        begin_at(model, lengths[:first].mean(axis=0))
+        steps = -(-int(first) // settings.batch_size)
+        callbacks = prepare(model, network, settings, steps)
         batches = image_batches(
             images[:first],
             lengths[:first],
@@ -60,18 +56,14 @@ def main() -> None:
         training.fit(
             model,
             batches,
-            steps=-(-int(first) // settings.batch_size),
+            steps=steps,
             epochs=network.epochs,
             name="bars-control",
-            depends_on=training.digest(
-                images, lengths, network.model_dump(), settings.model_dump(), bars.data.model_dump()
-            ),
+            parameters=network.model_dump() | settings.model_dump() | {"data": bars.data.model_dump()},
+            depends_on=training.digest(images, lengths),
             curves=OUT / "training",
             validation=plain_batches(images[first:last], lengths[first:last], 256),
-            callbacks=[
-                callbacks.ReduceLROnPlateau(factor=settings.reduce_lr.factor, patience=settings.reduce_lr.patience),
-                callbacks.EarlyStopping(patience=settings.early_stopping.patience, restore_best_weights=True),
-            ],
+            callbacks=callbacks,
         )
         predicted = model.predict(plain_batches(images[last:], None, 256), verbose=0)[:, 0]
     with writing(OUT / "model.weights.h5") as aside:

@@ -8,15 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from skylight import params
 from skylight.errors import script
-from skylight.heatmaps import min_max, write_heatmap
+from skylight.heatmaps import write_heatmap
 from skylight.outputs import writing
 from skylight.surveys import galaxy_zoo as survey
-from skylight.surveys.volunteers import ANSWERS, BAR
 
 OUT = Path("out/bars")
 CHUNK = 64  # galaxies between two writes
@@ -30,7 +28,7 @@ def main() -> None:
     folder, settings = Path(bars.data.path), bars.xai.smoothgrad
 
     from skylight import training
-    from skylight.attribution import METHODS
+    from skylight.bar_maps import bar_heatmaps
     from skylight.networks.galaxy_zoo import load_galaxy_zoo
 
     training.deterministic(settings.seed)
@@ -47,16 +45,15 @@ def main() -> None:
         target.mkdir(parents=True)
         start = time.perf_counter()
         for first in tqdm(range(0, len(kept), CHUNK), desc=f"SmoothGrad of {name}", unit=f" {CHUNK} galaxies"):
-            chunk = images[first : first + CHUNK].astype(np.float32) / 255
-            maps = METHODS["smoothgrad"](
+            maps = bar_heatmaps(
                 model,
-                chunk,
-                ANSWERS.index(BAR),
-                samples=settings.smooth_samples,
-                noise=settings.smooth_noise,
-                seed=settings.seed + first,
+                images[first : first + CHUNK],
+                settings.smooth_samples,
+                settings.smooth_noise,
+                settings.symmetries,
+                settings.seed + first,
             )
-            for asset, heatmap in zip(assets.iloc[kept[first:]], min_max(maps.max(axis=-1)), strict=False):
+            for asset, heatmap in zip(assets.iloc[kept[first:]], maps, strict=False):
                 write_heatmap(target, asset, heatmap)
         seconds = (time.perf_counter() - start) / max(len(kept), 1)
     print(f"{seconds:.3f} s a galaxy; {PUBLISHED} galaxies take {PUBLISHED * seconds / 60:.1f} min")

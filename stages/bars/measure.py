@@ -14,7 +14,6 @@ import pandas as pd
 from skylight import params
 from skylight.barlength import bar_ends, bar_lengths, bar_pixels
 from skylight.errors import InputError, script
-from skylight.heatmaps import min_max
 from skylight.params.bars import Bars
 from skylight.surveys import galaxy_zoo as survey
 from skylight.surveys.volunteers import ANSWERS, BAR
@@ -35,7 +34,7 @@ def main() -> None:
     bars = params.load().bars
     pictures = [survey.read_any_image(path) for path in arguments.images]
     small = np.stack([survey.shrink(picture, bars.data.crop, bars.data.size) for picture in pictures])
-    fractions, heatmaps = explain(bars, small.astype(np.float32) / 255)
+    fractions, heatmaps = explain(bars, small)
 
     tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
     tried = tried[tried["model"] == "averageheatmaps"]
@@ -57,7 +56,7 @@ def main() -> None:
 def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean over the networks of the bar's vote fraction, (N,), and of the normalised heatmaps, (N, H, W)."""
     from skylight import training
-    from skylight.attribution import METHODS
+    from skylight.bar_maps import bar_heatmaps
     from skylight.networks.galaxy_zoo import load_galaxy_zoo
 
     settings = bars.xai.smoothgrad
@@ -65,19 +64,19 @@ def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     fractions, heatmaps = [], []
     for name in bars.models:
         model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
-        fractions.append(model.predict(images, verbose=0)[:, ANSWERS.index(BAR)])
+        fractions.append(model.predict(images.astype(np.float32) / 255, verbose=0)[:, ANSWERS.index(BAR)])
         maps = [
-            METHODS["smoothgrad"](
+            bar_heatmaps(
                 model,
                 image[None],  # one by one: the noise, and so the length, does not depend on the other images
-                ANSWERS.index(BAR),
-                samples=settings.smooth_samples,
-                noise=settings.smooth_noise,
-                seed=settings.seed,
+                settings.smooth_samples,
+                settings.smooth_noise,
+                settings.symmetries,
+                settings.seed,
             )[0]
             for image in images
         ]
-        heatmaps.append(min_max(np.max(maps, axis=-1)))
+        heatmaps.append(maps)
     return np.mean(fractions, axis=0), np.mean(heatmaps, axis=0)
 
 

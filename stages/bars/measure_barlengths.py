@@ -85,6 +85,8 @@ def test_best(bars: Bars, val: pd.DataFrame, test: pd.DataFrame) -> None:
             **lengths.difference(shared[best].to_numpy(), shared["control"].to_numpy(), shared, samples),
         },
         "ceiling": lengths.ceiling(table),
+        # What a ruler that takes every bar for the same share of its galaxy reaches, by the sizes alone.
+        "sizes_alone": lengths.correlation(table["PETROR90_R"].to_numpy(), lengths.catalogue_arcsec(table)),
         "galaxies": len(table),
     }
     save_json(OUT / "metrics" / "barlengths.json", metrics)

@@ -26,20 +26,13 @@ def main() -> None:
     network, settings = bars.network(name), bars.train
     folder = Path(bars.data.path)
 
-    from keras import callbacks, losses, metrics, optimizers
-
     from skylight import training
     from skylight.augmentation import Augmentation, image_batches, plain_batches
-    from skylight.networks.galaxy_zoo import galaxy_zoo
+    from skylight.networks.galaxy_zoo import begin_at, galaxy_zoo, prepare
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
     model = galaxy_zoo(name, shape, len(ANSWERS), network.width, network.momentum, network.weights)
-    model.compile(
-        optimizers.Adam(network.learning_rate),
-        losses.MeanSquaredError(),
-        metrics=[metrics.RootMeanSquaredError(name="rmse")],
-    )
 
     solutions = survey.read_solutions(folder / survey.SOLUTIONS)
     train, held_out = survey.split(
@@ -55,6 +48,9 @@ def main() -> None:
         survey.save_rejected(OUT / name / "rejected.csv", rejected, bars.data.max_rejected)
         answers = table[ANSWERS].to_numpy(np.float32)[kept]
         count = int((kept < len(train)).sum())
+        begin_at(model, answers[:count].mean(axis=0))
+        steps = -(-count // settings.batch_size)
+        callbacks = prepare(model, network, settings, steps)
 
         batches = image_batches(
             images[:count],
@@ -66,18 +62,14 @@ def main() -> None:
         training.fit(
             model,
             batches,
-            steps=-(-count // settings.batch_size),
+            steps=steps,
             epochs=network.epochs,
             name=f"bars-{name}",
-            depends_on=training.digest(
-                images, answers, network.model_dump(), settings.model_dump(), bars.data.model_dump()
-            ),
+            parameters=network.model_dump() | settings.model_dump() | {"data": bars.data.model_dump()},
+            depends_on=training.digest(images, answers),
             curves=OUT / name / "training",
             validation=plain_batches(images[count:], answers[count:], 256),
-            callbacks=[
-                callbacks.ReduceLROnPlateau(factor=settings.reduce_lr.factor, patience=settings.reduce_lr.patience),
-                callbacks.EarlyStopping(patience=settings.early_stopping.patience, restore_best_weights=True),
-            ],
+            callbacks=callbacks,
         )
     with writing(OUT / name / "model.weights.h5") as aside:
         model.save_weights(aside)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from skylight import params, plotting
-from skylight.dmdt_plots import TITLES, counts_scale, draw_map, map_scale
+from skylight.dmdt_plots import TITLES, by_class, counts_scale, draw_map, map_scale, name_axes, panels
 from skylight.errors import script
 from skylight.lightcurves import LightCurve
 from skylight.outputs import writing
@@ -70,15 +70,6 @@ def most_wrong(predictions: pd.DataFrame, most: int) -> pd.DataFrame:
     return wrong.assign(probability=probability).nlargest(most, "probability").rename(columns={"class": "true"})
 
 
-def panels(count: int, columns: int, size: tuple[float, float], **options):
-    """A grid of ``count`` axes; those left over are taken away."""
-    rows = -(-count // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, **options)
-    for extra in axes.flat[count:]:
-        extra.remove()
-    return figure, list(axes.flat[:count])
-
-
 def folded(examples: pd.DataFrame, curves: dict[str, LightCurve]):
     figure, axes = panels(len(examples), 4, (1.9, 1.7))
     for ax, row in zip(axes, examples.itertuples(index=False), strict=True):
@@ -109,32 +100,13 @@ def mean_dmdt(images: np.ndarray, labels: np.ndarray, periodic: Periodic):
     means = np.stack([part.mean(axis=0) if len(part) else np.zeros(images.shape[1:]) for part in members])
     titles = [f"{name} ({len(part):,})" for name, part in zip(periodic.classes, members, strict=True)]
     scales = [counts_scale(mean) for mean in means]
-    return by_class(means, titles, scales, "mean dmdt image (255 x share of pairs)", periodic)
-
-
-def by_class(maps: np.ndarray, titles: list[str], scales: list, label: str, periodic: Periodic):
-    """A panel a class, each with its own colour scale; a class without a map says so."""
-    figure, axes = panels(len(maps), 4, (2.3, 2.0), sharex=True, sharey=True)
-    for ax, image, title, scale in zip(axes, maps, titles, scales, strict=True):
-        ax.set_title(title)
-        draw_map(figure, ax, image, scale, periodic.dmdt, every=3)
-    for ax in axes[-4:]:
-        ax.tick_params(axis="x", labelbottom=True)
-    figure.supxlabel("dt (days)", fontsize=9)
-    figure.supylabel("dm (mag)", fontsize=9)
-    figure.suptitle(label, fontsize=10)
-    return figure
+    return by_class(means, titles, scales, "mean dmdt image (255 x share of pairs)", periodic.dmdt)
 
 
 def training_curves():
-    figure, axes = plt.subplots(1, 2, figsize=(plotting.PAGE, 2.6))
-    for ax, metric in zip(axes, ("accuracy", "loss"), strict=True):
-        for part in ("train", "test"):
-            table = pd.read_csv(OUT / f"training/plots/metrics/{part}/{metric}.tsv", sep="\t")
-            ax.plot(table["step"] + 1, table[metric], label=part)
-        ax.set(xlabel="epoch", ylabel=metric)
-    axes[0].legend()
-    return figure
+    curves, names = OUT / "training/plots/metrics", ("train/accuracy", "test/accuracy", "train/loss", "test/loss")
+    tables = {name: pd.read_csv(curves / f"{name}.tsv", sep="\t") for name in names}
+    return plotting.training_curves({name: table.iloc[:, -1] for name, table in tables.items()})
 
 
 def confusions():
@@ -178,8 +150,7 @@ def example_maps(image_of: dict, periodic: Periodic):
             draw_map(figure, ax, values[row], map_scale(name, values[row]), periodic.dmdt, every=4)
     for ax, title in zip(axes[0], ("dmdt", *TITLES.values()), strict=True):
         ax.set_title(title)
-    figure.supxlabel("dt (days)", fontsize=9)
-    figure.supylabel("dm (mag)", fontsize=9)
+    name_axes(figure)
     return figure
 
 
@@ -188,7 +159,7 @@ def class_maps(summary: str, name: str, periodic: Periodic):
     counts = json.loads((OUT / "metrics/heatmaps.json").read_text())["objects"]
     titles = [f"{class_name} ({counts[class_name]})" for class_name in periodic.classes]
     scales = [map_scale(name, values) for values in maps]
-    return by_class(maps, titles, scales, f"{summary} of {TITLES[name]}".replace("\n", " "), periodic)
+    return by_class(maps, titles, scales, f"{summary} of {TITLES[name]}".replace("\n", " "), periodic.dmdt)
 
 
 def transfer(periodic: Periodic):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from skylight import params, plotting
 from skylight.attribution import METHODS
-from skylight.dmdt_plots import counts_scale, draw_map
+from skylight.dmdt_plots import counts_scale, draw_map, name_axes
 from skylight.errors import script
 from skylight.evaluation.explanations import evaluate
 from skylight.networks.periodic_cnn import load_periodic_cnn
@@ -76,8 +76,7 @@ def gallery(image: np.ndarray, chosen: pd.Series, maps: dict[str, np.ndarray], p
         ax.set_title(name.replace("_", " "))
     for ax in others[len(maps) :]:
         ax.remove()
-    figure.supxlabel("dt (days)", fontsize=9)
-    figure.supylabel("dm (mag)", fontsize=9)
+    name_axes(figure)
     return figure
 
 

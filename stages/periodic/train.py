@@ -40,7 +40,8 @@ def main() -> None:
         steps=-(-len(train_images) // settings.batch_size),
         epochs=settings.epochs,
         name="periodic",
-        depends_on=training.digest(train_images, train_labels, settings.model_dump()),
+        parameters=settings.model_dump(),
+        depends_on=training.digest(train_images, train_labels),
         curves=OUT / "training",
         # Only drawn beside the training curves, as published; nothing is chosen by it.
         validation=tf.data.Dataset.from_tensor_slices((images[held_out], labels[held_out])).batch(1024),

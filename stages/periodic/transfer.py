@@ -59,7 +59,8 @@ def fine_tune(model, images: np.ndarray, labels: np.ndarray, name: str, settings
         steps=-(-len(images) // settings.batch_size),
         epochs=settings.epochs,
         name=f"periodic_transfer_{name}",
-        depends_on=training.digest(images, labels, *model.get_weights(), settings.model_dump()),
+        parameters=settings.model_dump(exclude={"surveys"}),
+        depends_on=training.digest(images, labels, *model.get_weights()),
         curves=OUT / f"transfer/{name}/training",
     )
 

@@ -42,6 +42,11 @@ def test_the_file_in_the_repository_is_good():
         ("  simulate:\n", "  simulate: 3\n  simulat:\n", "periodic.simulate: must be a section of keys, got 3"),
         ("dm_edges: [-8,", "dm_edges: [9,", "periodic.dmdt.dm_edges: edges must ascend"),
         ("RRC: RRc", "RRC: RRx", "periodic: transfer.surveys.ptf.labels.classes.RRC: must be null or one of EW"),
+        (
+            "blanked_cells: [1,",
+            "blanked_cells: [529,",
+            "periodic: class_maps.blanked_cells: must be at most 528, the cells of the grid, got 529",
+        ),
         ("band: zr", "bands: zr", "periodic.transfer.surveys.ztf.bands: unknown key"),
         ("{id}.csv", "star.csv", "files must have {id} in it once, got 'lightcurves/star.csv'"),
     ],

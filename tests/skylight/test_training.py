@@ -28,7 +28,7 @@ def in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def train(kill_at=None, depends_on="same", epochs=10):
+def train(kill_at=None, depends_on="same", epochs=10, keep=False):
     """Train a small network with dropout and stateful callbacks; return its weights."""
     training.deterministic(3)
     rng = np.random.default_rng(0)
@@ -49,10 +49,12 @@ def train(kill_at=None, depends_on="same", epochs=10):
         steps=10,
         epochs=epochs,
         name="small",
+        parameters={"epochs": epochs},
         depends_on=depends_on,
         curves=training.Path("curves"),
         validation=training.tf.data.Dataset.from_tensor_slices((inputs[:50], labels[:50])).batch(50),
         callbacks=callbacks,
+        keep=keep,
     )
     return model.get_weights(), training.Path("curves/plots/metrics/train/loss.tsv").read_text()
 
@@ -92,3 +94,24 @@ def test_digest_tells_data_apart():
     array = np.arange(6.0)
     assert training.digest(array, {"a": 1}) == training.digest(array.copy(), {"a": 1})
     assert len({training.digest(array), training.digest(array.reshape(2, 3)), training.digest(array + 1)}) == 3
+
+
+def test_inputs_mapped_from_a_file_come_in_the_same_order_as_those_in_memory(tmp_path):
+    inputs, labels = np.random.default_rng(0).random((23, 4), dtype=np.float32), np.arange(23)
+    np.save(tmp_path / "inputs.npy", inputs)
+    mapped = np.load(tmp_path / "inputs.npy", mmap_mode="r")
+    both = [iter(training.array_batches(some, labels, 5, seed=1)(0)) for some in (inputs, mapped)]
+    for _ in range(12):
+        (held, first), (read, second) = (next(batches) for batches in both)
+        assert np.array_equal(held, read) and np.array_equal(first, second)
+    in_order = list(training.ordered_batches(mapped[3:], labels[3:], 8))
+    assert [len(batch) for batch, _ in in_order] == [8, 8, 4]
+    assert np.array_equal(np.concatenate([batch for batch, _ in in_order]), inputs[3:])
+
+
+def test_a_kept_checkpoint_stands_for_the_training_until_it_is_forgotten(capfd):
+    before = train(keep=True)
+    assert equal(train(keep=True), before)
+    assert "continuing small after epoch 10 of 10" in capfd.readouterr().out
+    training.forget("small")
+    assert not training.Path(".checkpoints/small").exists()

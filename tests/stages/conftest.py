@@ -2,15 +2,16 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, set_params
 
 
 class Clone:
@@ -21,22 +22,24 @@ class Clone:
 
     def change(self, **changes: object) -> None:
         """Set parameters by key: ``clone.change(**{"periodic.train.epochs": 1})``."""
-        yaml, file = YAML(), self.path / "params.yaml"
-        params = yaml.load(file)
-        for key, value in changes.items():
-            *sections, name = key.split(".")
-            here = params
-            for section in sections:
-                here = here[section]
-            here[name] = value
-        yaml.dump(params, file)
+        set_params(self.path / "params.yaml", changes)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
     def run(self, *command: str, fails: bool = False) -> str:
         """Run ``python -m ...`` in the clone; give what it printed."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        return self._run([sys.executable, "-m", *command], fails)
+
+    def shell(self, line: str, fails: bool = False, **environment: str) -> str:
+        """Run a line as a user types it; give what it printed."""
+        return self._run(["bash", "-c", line], fails, **environment)
+
+    def _run(self, command: list[str], fails: bool, **environment: str) -> str:
         result = subprocess.run(
-            [sys.executable, "-m", *command], cwd=self.path, env=environment, capture_output=True, text=True
+            command, cwd=self.path, env=self.environment | environment, capture_output=True, text=True
         )
         output = result.stdout + result.stderr
         assert (result.returncode != 0) == fails, output[-4000:]
@@ -46,6 +49,31 @@ class Clone:
         """Run ``dvc repro``; give the names of the stages that ran."""
         lines = self.run("dvc", "repro", *arguments).splitlines()
         return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+    def repro_killed(self, *arguments: str, once: str) -> None:
+        """Start ``dvc repro`` and kill it and all that it started as soon as the path ``once`` exists."""
+        command = [sys.executable, "-m", "dvc", "repro", *arguments]
+        run = subprocess.Popen(
+            command,
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while not (self.path / once).exists():
+            assert run.poll() is None, f"it ended before {once} was there"
+            time.sleep(0.002)
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+
+    def commit(self, message: str) -> None:
+        self.shell(f"git add -A && git commit -q -m {message}")
+
+    def cloned_to(self, path: Path) -> "Clone":
+        """A clone of this clone's last commit, with nothing in its DVC cache."""
+        self.shell(f"git clone -q . {path}")
+        return Clone(path)
 
     def lock(self) -> str:
         return (self.path / "dvc.lock").read_text()
@@ -64,9 +92,9 @@ def clone(tmp_path_factory) -> Callable[[], Clone]:
             if (ROOT / name).is_file():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, path / name)
-        git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
-        for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "clone"]):
-            subprocess.run([*git, *command], cwd=path, check=True)
-        return Clone(path)
+        clone = Clone(path)
+        clone.shell("git init -q && git config user.name test && git config user.email test@example.org")
+        clone.commit("clone")
+        return clone
 
     return make

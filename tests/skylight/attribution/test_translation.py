@@ -191,10 +191,10 @@ def test_too_few_objects_are_reported_and_nothing_is_trained(gan, pairs):
     images, maps = pairs[0], pairs[1].copy()
     maps[:3] = 0
     few = class_map(gan, images, maps, *masks(range(12), range(12)), min_objects=10)
-    assert few.reason == "9 maps to learn from, at least 10 are needed"
+    assert few.reason == "9 maps to learn from (3 are 0 everywhere), 10 are needed"
     assert (few.trained_on, few.candidates, few.dead, few.chosen, few.generated) == (9, 9, 3, -1, None)
     none = class_map(gan, images, maps, *masks(range(12), range(3)), min_objects=9)
-    assert none.reason == "no object is right with enough probability to be chosen"
+    assert none.reason == "no object is certain enough to be chosen"
     assert (none.trained_on, none.candidates, none.score) == (9, 0, pytest.approx(np.nan, nan_ok=True))
 
 

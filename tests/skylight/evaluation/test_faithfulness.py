@@ -6,7 +6,14 @@ import pytest
 from keras import layers
 
 from skylight.errors import InputError
-from skylight.evaluation.faithfulness import deletion, faithfulness_correlation, insertion, pearson, random_sets
+from skylight.evaluation.faithfulness import (
+    blanking_drops,
+    deletion,
+    faithfulness_correlation,
+    insertion,
+    pearson,
+    random_sets,
+)
 
 SHAPE = (5, 6, 2)
 PIXELS = 30
@@ -62,6 +69,22 @@ def test_insertion_and_deletion_against_the_definition(network, random, steps, c
             width = np.diff(counts) / PIXELS
             assert areas["in"][i] == pytest.approx(np.sum(width * np.convolve(up, [0.5, 0.5], "valid")), abs=1e-6)
             assert areas["out"][i] == pytest.approx(np.sum(width * np.convolve(down, [0.5, 0.5], "valid")), abs=1e-6)
+
+
+def test_drops_are_those_of_blanking_the_first_pixels_one_by_one(network, random):
+    inputs, maps = random.normal(size=(3, *SHAPE)).astype(np.float32), random.normal(size=(3, 5, 6))
+    counts, targets = [7, 0, 1, PIXELS], [2, 0, 1]
+    drops = blanking_drops(network, inputs, targets, maps, counts, baseline=0.1, batch_size=4)
+    for i in range(3):
+        order = np.argsort(-maps[i].ravel())
+        for count, drop in zip(counts, drops[i], strict=True):
+            blanked = inputs[i].copy().reshape(PIXELS, -1)
+            blanked[order[:count]] = 0.1
+            outputs = network(np.stack([inputs[i], blanked.reshape(SHAPE)])).numpy()[:, targets[i]]
+            assert drop == pytest.approx(outputs[0] - outputs[1], abs=1e-6)
+    assert not drops[:, 1].any()
+    with pytest.raises(InputError, match="counts: must be 0 to 30, got 31"):
+        blanking_drops(network, inputs, 0, maps, [1, 31])
 
 
 def test_inserting_backwards_is_deleting_forwards(network, random):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from skylight.errors import InputError
-from skylight.networks.galaxy_zoo import galaxy_zoo
+from skylight.networks.galaxy_zoo import begin_at, galaxy_zoo
 
 
 @pytest.mark.parametrize(("name", "application"), [("resnet50v2", "ResNet50V2"), ("xception", "Xception")])
@@ -40,6 +40,15 @@ def test_the_signal_neither_dies_nor_explodes_in_an_untrained_vgg16():
         for name in ("block1_conv1", "dense_2")
     )
     assert 0.01 < last / first < 100
+
+
+def test_an_untrained_network_begins_at_the_mean_answers():
+    images = np.random.default_rng(0).random((4, 71, 71, 3), dtype=np.float32)
+    keras.utils.set_random_seed(0)
+    model = galaxy_zoo("xception", (71, 71, 3), outputs=3, width=0.0625, momentum=0.9)
+    begin_at(model, np.array([0.0, 0.02, 0.9]))
+    answers = model.predict(images, verbose=0)
+    assert np.allclose(answers, [0.001, 0.02, 0.9], rtol=0.5)
 
 
 def test_an_unknown_name_lists_the_known_ones():

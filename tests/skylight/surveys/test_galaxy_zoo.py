@@ -20,7 +20,6 @@ SMALL = simulation.Survey(
     test=5,
     catalogue=9,
     median_petror90=8.0,
-    catalogue_median_petror90=10.0,
     voters=44,
     person_scatter=0.17,
     seed=3,

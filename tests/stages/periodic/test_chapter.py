@@ -6,32 +6,23 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-TINY = {
-    "periodic.simulate.scale": 0.006,
-    "periodic.simulate.ztf_stars": 40,
-    "periodic.simulate.ptf_stars": 40,
-    "periodic.train.epochs": 2,
-    "periodic.test.trees": 20,
-    "periodic.test.misclassified_figures": 2,
-    "periodic.heatmaps.min_probability": 0.2,
-    "periodic.heatmaps.max_objects_per_class": 3,
-    "periodic.heatmaps.background": 5,
-    "periodic.methods.objects_per_class": 1,
-    "periodic.methods.lrp_rules": ["epsilon"],
-    "periodic.transfer.epochs": 1,
-}
+from tests.conftest import profile
+
 CHAPTER = ["periodic-simulate", "periodic-transform", "periodic-train", "periodic-test", "periodic-heatmaps"]
 CHAPTER += [f"periodic-{step}@{survey}" for step in ("transform-transfer", "transfer") for survey in ("ztf", "ptf")]
-CHAPTER += ["periodic-methods", "periodic-figures"]
+CHAPTER += ["periodic-methods", "periodic-class-maps", "periodic-class-figures", "periodic-figures"]
+TARGETS = ("periodic-class-figures", "periodic-figures")
 
 
 @pytest.fixture(scope="module")
 def tiny(clone):
     """The chapter, run once."""
     clone = clone()
-    clone.change(**TINY)
-    assert clone.repro("periodic-figures") == set(CHAPTER)
+    clone.change(**profile("tiny", "periodic"))
+    assert clone.repro(*TARGETS) == set(CHAPTER)
+    clone.undisturbed = clone.lock()
     return clone
 
 
@@ -55,6 +46,36 @@ def test_outputs_have_the_shapes_they_should(tiny):
     assert not (tiny.path / ".checkpoints/periodic").exists()
 
 
+def test_every_class_has_its_maps_or_a_reason(tiny):
+    out = tiny.path / "out/periodic"
+    table = pd.read_csv(out / "metrics/class_maps.csv", dtype={"lcid": str})
+    assert len(table) == 7 * 4 and table["note"].notna().any() and table["note"].isna().any()
+    assert (table["note"].isna() == table["score"].notna()).all()
+    test = pd.read_csv(out / "predictions.csv", dtype={"lcid": str})["lcid"]
+    assert not table["lcid"].isin(test).any()
+    arrays = {path.stem: np.load(path) for path in (out / "class_maps").iterdir()}
+    assert arrays["lighting"].shape == arrays["maximization"].shape == (7, 22, 24)
+    assert np.allclose(arrays["lighting"].sum(axis=0), 1, atol=1e-5)
+    for name in ("image", "own", "generated"):
+        drawn = np.isfinite(arrays[f"pix2pixai_{name}"]).all(axis=(2, 3))
+        assert np.array_equal(drawn, table["note"].isna().to_numpy().reshape(7, 4).T)
+    drops = pd.read_csv(out / "metrics/class_maps_blanking.csv").set_index(["class", "approach", "cells"])["drop"]
+    held_out = pd.read_csv(out / "maps/objects.csv")["class"].unique()
+    for name in held_out:
+        learnt = {f"pix2pixai_{row.map}" for row in table[table["note"].isna()].itertuples() if row[1] == name}
+        found = set(drops[name].index.get_level_values("approach"))
+        assert {"lighting", "maximization", "random"} <= found
+        assert found - {"mean_image"} == learnt | {"lighting", "maximization", "random"}
+    assert np.isfinite(drops).all() and drops.abs().max() <= 1
+    summary = json.loads((out / "metrics/class_maps.json").read_text())
+    mean = drops.xs("lighting", level="approach").xs(10, level="cells").mean()
+    assert summary["lighting"]["10 cells"]["drop"] == pytest.approx(mean, abs=1e-5)
+    figures = {path.stem for path in (out / "figures_class_maps").iterdir()}
+    assert {"class_maps", "lighting", "maximization", "blanking"} <= figures
+    learnt_maps = set(table["map"][table["note"].isna()])
+    assert {name for name in figures if name.startswith("pix2pixai_")} == {f"pix2pixai_{name}" for name in learnt_maps}
+
+
 def test_metrics_and_plots_are_there_for_dvc(tiny):
     shown = json.loads(tiny.run("dvc", "metrics", "show", "--json").strip().splitlines()[-1])
     names = set(shown[""]["data"])
@@ -66,14 +87,35 @@ def test_metrics_and_plots_are_there_for_dvc(tiny):
 
 def test_only_what_a_parameter_touches_runs_again(tiny):
     tiny.change(**{"periodic.heatmaps.max_objects_per_class": 2})
-    assert tiny.repro("periodic-figures") == {"periodic-heatmaps", "periodic-methods", "periodic-figures"}
-    assert tiny.repro("periodic-figures") == set()
+    explained = {"periodic-heatmaps", "periodic-methods", "periodic-class-maps", "periodic-class-figures"}
+    assert tiny.repro(*TARGETS) == explained | {"periodic-figures"}
+    assert tiny.repro(*TARGETS) == set()
 
 
 def test_forced_again_it_gives_the_same_hashes(tiny):
     before = tiny.lock()
-    assert tiny.repro("-f", "periodic-figures") == set(CHAPTER)
+    assert tiny.repro("-f", *TARGETS) == set(CHAPTER)
     assert tiny.lock() == before
+
+
+KILLED = {
+    "periodic-simulate": "data/simulated/partial.crts",
+    "periodic-train": ".checkpoints/periodic",
+    "periodic-heatmaps": "out/periodic/maps/objects.csv",
+}
+
+
+def test_killed_at_any_moment_it_ends_with_the_same_hashes(tiny, clone):
+    clone = clone()
+    clone.change(**profile("tiny", "periodic"))
+    (clone.path / "dvc.lock").unlink()  # as if it had never run: what is not locked is made anew
+    for stage, path in KILLED.items():
+        clone.repro_killed("periodic-heatmaps", once=path)
+        locked = yaml.safe_load(clone.lock())["stages"] if (clone.path / "dvc.lock").exists() else {}
+        assert stage not in locked
+    assert clone.repro("periodic-heatmaps") == {"periodic-heatmaps"}
+    undisturbed = yaml.safe_load(tiny.undisturbed)["stages"]
+    assert all(stage == undisturbed[name] for name, stage in yaml.safe_load(clone.lock())["stages"].items())
 
 
 def test_predict_prints_and_explains_raw_light_curves(tiny, tmp_path):
@@ -126,8 +168,8 @@ def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
             "periodic.heatmaps.min_probability": 0.8,
         }
     )
-    ran = tiny.repro("periodic-figures")
-    steps = ("transform", "train", "test", "heatmaps", "methods", "figures")
+    ran = tiny.repro(*TARGETS)
+    steps = ("transform", "train", "test", "heatmaps", "methods", "class-maps", "class-figures", "figures")
     assert ran == {f"periodic-{step}" for step in steps}
     test = json.loads((tiny.path / "out/periodic/metrics/test.json").read_text())
     with capsys.disabled():

@@ -9,20 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-TINY = {
-    "realbogus.simulate.alerts": 120,
-    "realbogus.train.epochs": 2,
-    "realbogus.train.test_fraction": 0.4,
-    "realbogus.heatmaps.misclassified": 2,
-    "realbogus.heatmaps.min_probability": 0.5,
-    "realbogus.heatmaps.max_objects_per_subcategory": 3,
-    "realbogus.heatmaps.background": 5,
-    "realbogus.class_maps.candidate_probability": 0.5,
-    "realbogus.class_maps.width": 2,
-    "realbogus.class_maps.epochs": 1,
-    "realbogus.class_maps.min_objects": 2,
-    "realbogus.class_maps.maximization_steps": 3,
-}
+from tests.conftest import profile
+
 STEPS = ("simulate", "transform", "train", "test", "heatmaps", "class-maps", "figures")
 CHAPTER = {f"realbogus-{step}" for step in STEPS}
 
@@ -31,7 +19,7 @@ CHAPTER = {f"realbogus-{step}" for step in STEPS}
 def tiny(clone):
     """The chapter, run once."""
     clone = clone()
-    clone.change(**TINY)
+    clone.change(**profile("tiny", "realbogus"))
     assert clone.repro("realbogus-figures") == CHAPTER
     return clone
 

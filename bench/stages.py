@@ -1,0 +1,81 @@
+"""Time and memory of every stage: ``python -m bench.stages --machine "2 cores of ..., no GPU" [STAGE...]``.
+
+Runs the stages one after the other in a temporary clone of HEAD, each with what it needs from the ones before it, and
+writes `bench/stages.csv`, which the report shows. With names (``periodic-train``, or a chapter: ``periodic``), only
+these and what they need are run, and only their rows are replaced.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from skylight.outputs import save_table
+from skylight.report.pages import TIME_COLUMNS
+from skylight.report.pipeline import Stage, read_stages
+
+TABLE = Path("bench/stages.csv")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time the stages of the pipeline.")
+    parser.add_argument("names", nargs="*", metavar="STAGE", help="stages or chapters; all if none is given")
+    parser.add_argument("--machine", required=True, help="the machine in words, as the report prints it")
+    arguments = parser.parse_args()
+    stages = read_stages()
+    unknown = set(arguments.names) - {name for s in stages for name in (s.name, s.group, s.chapter)}
+    if unknown:
+        parser.error(f"no stage and no chapter {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["git", "clone", "-q", ".", folder], check=True)
+        rows = [
+            {"stage": stage.name, **timed(stage.command, folder), "machine": arguments.machine}
+            for stage in in_order(stages, arguments.names)
+        ]
+    measured = pd.DataFrame(rows, columns=TIME_COLUMNS).round({"seconds": 1, "peak_memory_mib": 0})
+    before = pd.read_csv(TABLE)
+    known = pd.concat([before[~before["stage"].isin(measured["stage"])], measured])
+    order = {stage.name: place for place, stage in enumerate(stages)}
+    known = known[known["stage"].isin(order)].sort_values("stage", key=lambda names: names.map(order))
+    save_table(TABLE, known)
+
+
+def in_order(stages: list[Stage], names: list[str]) -> list[Stage]:
+    """The stages that ``names`` choose and all that they need, each after those it needs."""
+    by_name, ordered = {stage.name: stage for stage in stages}, {}
+
+    def visit(stage: Stage) -> None:
+        for name in sorted(stage.after):
+            visit(by_name[name])
+        ordered[stage.name] = stage
+
+    for stage in stages:
+        if not names or {stage.name, stage.group, stage.chapter} & set(names):
+            visit(stage)
+    return list(ordered.values())
+
+
+def timed(command: str, folder: str) -> dict[str, float]:
+    """Wall time (seconds) and the largest memory of any of its processes (MiB) of a shell command.
+
+    Linux counts a new process's memory from that of the one that started it, so nothing below this one's is seen.
+    """
+    print(command, flush=True)
+    start = time.perf_counter()
+    process = subprocess.Popen(command, shell=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    printed = process.stderr.read().decode(errors="replace")
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    if status:
+        sys.exit(f"error: {command} failed\n{printed[-2000:]}")
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in KiB elsewhere
+    return {"seconds": seconds, "peak_memory_mib": usage.ru_maxrss / unit}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Candidates of the High cadence Transient Survey (HiTS; Foerster et al. 2016, ApJ 832, 155), in chunks.
+
+A chunk is a dictionary of arrays: ``temp_images``, ``sci_images``, ``diff_images`` and ``SNR_images``, one row of
+21 x 21 = 441 pixels a candidate, and ``labels``, 1 for a real source and 0 for an artifact of the subtraction
+(Cabrera-Vives et al. 2017, ApJ 836, 97). It is published as a pickle; the same arrays in a ``.npz`` file are the
+default here, because a pickle can run any code when it is read. Pickles are read with everything but arrays refused.
+
+A survey is a folder of chunks ``train/``, ``validation/`` and ``test/``, read in the order of their names.
+"""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from npy_append_array import NpyAppendArray
+from tqdm import tqdm
+
+from skylight.arrays import check_names, read_npz
+from skylight.errors import InputError
+
+PARTS = ("train", "validation", "test")
+CHANNELS = {
+    "template": "temp_images",
+    "science": "sci_images",
+    "difference": "diff_images",
+    "SNR difference": "SNR_images",
+}
+SIZE = 21  # pixels along a side of a stamp
+PIXEL_SCALE = 0.27  # arcsec, of DECam
+SEEING = 1.9  # pixels, the standard deviation of a point source in the survey's median seeing of 1.2 arcsec
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """The candidates of one file, as they stand there.
+
+    Attributes
+    ----------
+    stamps : array
+        (N, 21, 21, 4) float32; the channels in the order of `CHANNELS`, bad pixels not finite.
+    labels : array or None
+        (N,), 1 for a real source and 0 for an artifact; None where the file has none.
+    """
+
+    stamps: np.ndarray
+    labels: np.ndarray | None
+
+
+def chunk_files(folder: str | Path) -> list[Path]:
+    """The chunks in a folder, in the order of their names; `InputError` if there are none."""
+    paths = sorted(path for path in Path(folder).glob("*") if path.suffix in (".npz", ".pkl"))
+    if not paths:
+        raise InputError(f"{folder}: no chunks (.npz or .pkl) in this folder")
+    return paths
+
+
+def read_chunk(path: str | Path, labelled: bool = True) -> Chunk:
+    """Read the candidates of a ``.npz`` or ``.pkl`` file.
+
+    Raises
+    ------
+    InputError
+        The file is missing, truncated or of another format; it lacks a channel, or labels where ``labelled``; the
+        stamps are of another size; channels or labels differ in length; or a pickle names anything but arrays.
+    """
+    path = Path(path)
+    needed = (*CHANNELS.values(), *(["labels"] if labelled else []))
+    arrays = _read_pickle(path, needed) if path.suffix == ".pkl" else read_npz(path, needed)
+    channels = [_channel(path, name, arrays[name]) for name in CHANNELS.values()]
+    counts = {name: len(arrays[name]) for name in [*CHANNELS.values(), *(["labels"] if "labels" in arrays else [])]}
+    first, count = next(iter(counts.items()))
+    for name, length in counts.items():
+        if length != count:
+            raise InputError(f"{path}: {name} has {length} rows, but {first} has {count}")
+    stamps = np.stack(channels, axis=-1)
+    return Chunk(stamps, np.asarray(arrays["labels"]).reshape(count) if "labels" in arrays else None)
+
+
+def write_chunk(path: Path, stamps: np.ndarray, labels: np.ndarray) -> None:
+    """Write stamps (N, 21, 21, 4) and labels (N,) as ``.npz``, or as the published pickle where ``path`` ends so."""
+    arrays = {key: stamps[..., i].reshape(len(stamps), -1) for i, key in enumerate(CHANNELS.values())}
+    arrays["labels"] = labels
+    if path.suffix == ".pkl":
+        path.write_bytes(pickle.dumps(arrays, protocol=2))
+    else:
+        np.savez(path, **arrays)
+
+
+def scaled(stamps: np.ndarray) -> np.ndarray:
+    """Scale every stamp (..., 21, 21, C) to [0, 1] one by one; then bad pixels are 0, as published.
+
+    A stamp whose good pixels are all equal becomes 0.
+    """
+    good = np.isfinite(stamps)
+    low = np.where(good, stamps, np.inf).min(axis=(-3, -2), keepdims=True)
+    high = np.where(good, stamps, -np.inf).max(axis=(-3, -2), keepdims=True)
+    width = np.where(np.isfinite(high - low) & (high > low), high - low, 1)
+    with np.errstate(invalid="ignore"):
+        return np.where(good & (high > low), (stamps - low) / width, 0).astype(np.float32)
+
+
+def measured_snr(stamps: np.ndarray) -> np.ndarray:
+    """Signal-to-noise ratio of a point source in the middle of each stamp, from the SNR difference.
+
+    The optimal sum of pixels for a Gaussian of the survey's median seeing, sum(p s) / sqrt(sum(p^2)) over the good
+    pixels (Horne 1986, PASP 98, 609). Negative where the difference is.
+
+    Parameters
+    ----------
+    stamps : array
+        (N, 21, 21, 4), not scaled.
+
+    Returns
+    -------
+    array
+        (N,); NaN without a good pixel.
+    """
+    axis = np.arange(SIZE) - SIZE // 2
+    profile = np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * SEEING**2))
+    snr = stamps[..., list(CHANNELS).index("SNR difference")]
+    good = np.isfinite(snr)
+    norm = np.sqrt((profile**2 * good).sum(axis=(1, 2)))
+    total = (profile * np.where(good, snr, 0)).sum(axis=(1, 2))
+    return np.where(norm > 0, total / np.where(norm > 0, norm, 1), np.nan)
+
+
+def faults(chunk: Chunk) -> dict[int, str]:
+    """The candidates that cannot be used: row -> what is wrong with it, in the order of the rows."""
+    empty = ~np.isfinite(chunk.stamps).any(axis=(1, 2))
+    found = {
+        int(row): f"{list(CHANNELS)[channel]} stamp has no good pixel"
+        for row, channel in reversed(list(zip(*np.nonzero(empty), strict=True)))
+    }
+    if chunk.labels is not None:
+        for row in np.flatnonzero(~np.isin(chunk.labels, (0, 1))):
+            found.setdefault(int(row), f"label {chunk.labels[row]} is neither 0 nor 1")
+    return dict(sorted(found.items()))
+
+
+def good_candidates(path: str | Path, labelled: bool = True) -> tuple[Chunk, np.ndarray, dict[int, str]]:
+    """Read a chunk without its bad candidates: the others, their rows in the file (M,), and the `faults`."""
+    chunk = read_chunk(path, labelled)
+    bad = faults(chunk)
+    kept = np.setdiff1d(np.arange(len(chunk.stamps)), list(bad))
+    return Chunk(chunk.stamps[kept], None if chunk.labels is None else chunk.labels[kept]), kept, bad
+
+
+def scale_part(folder: Path, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write the scaled stamps of all good candidates of a part to ``out``, chunk by chunk.
+
+    Parameters
+    ----------
+    folder : Path
+        The part's chunks.
+    out : Path
+        ``.npy`` file to be made, (N, 21, 21, 4) float32.
+
+    Returns
+    -------
+    kept, rejected : pandas.DataFrame
+        A row a candidate: ``chunk`` (the file's name without its ending), ``row``, and ``label`` and ``snr``
+        (`measured_snr`) of those kept, the ``reason`` of the others.
+    """
+    kept, rejected = [], []
+    paths = chunk_files(folder)
+    with NpyAppendArray(out) as file:
+        for path in tqdm(paths, desc=str(folder), unit="chunk", disable=None):
+            chunk, rows, bad = good_candidates(path)
+            if len(rows):
+                file.append(scaled(chunk.stamps))
+            snr = measured_snr(chunk.stamps)
+            table = {"chunk": path.stem, "row": rows, "label": chunk.labels.astype(int), "snr": snr}
+            kept.append(pd.DataFrame(table))
+            bad_rows = np.array(list(bad), dtype=int)
+            rejected.append(pd.DataFrame({"chunk": path.stem, "row": bad_rows, "reason": list(bad.values())}))
+    kept = pd.concat(kept, ignore_index=True)
+    for label, kind in ((0, "artifact"), (1, "real source")):
+        if not (kept["label"] == label).any():
+            raise InputError(f"{folder}: no {kind} among the {len(kept)} good candidates")
+    return kept, pd.concat(rejected, ignore_index=True)
+
+
+def footprints(truth: str | Path, part: str, candidates: pd.DataFrame) -> np.ndarray:
+    """Where the point source of each candidate is, from the truth of a simulated survey; for the evaluation only.
+
+    Parameters
+    ----------
+    truth : path
+        Folder of ``<part>/<chunk>.npz`` with ``masks`` (N, 21, 21) bool.
+    candidates : pandas.DataFrame
+        M rows with ``chunk`` and ``row``.
+
+    Returns
+    -------
+    array
+        (M, 21, 21) bool; empty for artifacts.
+    """
+    masks = np.zeros((len(candidates), SIZE, SIZE), bool)
+    for name, places in candidates.groupby("chunk").indices.items():
+        with np.load(Path(truth) / part / f"{name}.npz") as file:
+            masks[places] = file["masks"][candidates["row"].to_numpy()[places]]
+    return masks
+
+
+def _channel(path: Path, name: str, values: np.ndarray) -> np.ndarray:
+    """One channel as (N, 21, 21) float32."""
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {name} must be numbers, got {values.dtype}")
+    if values.ndim < 2 or values.shape[1:] not in ((SIZE * SIZE,), (SIZE, SIZE)):
+        raise InputError(f"{path}: {name} must be stamps of {SIZE} x {SIZE} pixels, (N, {SIZE**2}), got {values.shape}")
+    return values.reshape(-1, SIZE, SIZE).astype(np.float32)
+
+
+def _read_pickle(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with path.open("rb") as file:
+            content = _Arrays(file, encoding="bytes").load()  # written by Python 2: texts come as bytes
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except Exception as error:  # whatever the bytes of a broken pickle lead to
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: not a whole pickle ({reason})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must be a dictionary of arrays, got {type(content).__name__}")
+    names = [key.decode("latin1") if isinstance(key, bytes) else str(key) for key in content]
+    for name, value in zip(names, content.values(), strict=True):
+        if not isinstance(value, np.ndarray):
+            raise InputError(f"{path}: {name} must be an array, got {type(value).__name__}")
+    arrays = dict(zip(names, content.values(), strict=True))
+    check_names(path, arrays, needed)
+    return arrays
+
+
+class _Arrays(pickle.Unpickler):
+    """An unpickler that makes NumPy arrays, and refuses every other name in a pickle before it is imported."""
+
+    ADMITTED = frozenset(
+        [("_codecs", "encode"), ("numpy", "ndarray"), ("numpy", "dtype")]
+        + [(f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
+        + [(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")]
+    )
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in self.ADMITTED:
+            raise InputError(f"refused: the pickle names {module}.{name}, only NumPy arrays are admitted")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)

@@ -1,0 +1,97 @@
+"""The profiles: every setting is a parameter, and `paper` is what the comments of params.yaml say was published."""
+
+import re
+import shutil
+
+import pytest
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from skylight import params
+from tests.conftest import ROOT, profile, set_params
+
+LINES = (ROOT / "params.yaml").read_text().splitlines()
+DEFAULTS = YAML().load("\n".join(LINES))
+PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
+
+
+def flat(section: CommentedMap, prefix: str = "") -> dict[str, object]:
+    """Every parameter by its key, sections as well."""
+    found = {}
+    for name, value in section.items():
+        found[f"{prefix}{name}"] = value
+        if isinstance(value, CommentedMap):
+            found |= flat(value, f"{prefix}{name}.")
+    return found
+
+
+def comments(section: CommentedMap, prefix: str = "") -> dict[str, tuple[str, str]]:
+    """The comment beside each key of a line of its own, and the comment above it."""
+    found = {}
+    for name, value in section.items():
+        line = section.lc.key(name)[0]
+        above = []
+        while LINES[line - len(above) - 1].strip().startswith("#"):
+            above.append(LINES[line - len(above) - 1].strip(" #"))
+        found[f"{prefix}{name}"] = (LINES[line].partition(" #")[2].strip(), " ".join(reversed(above)))
+        if isinstance(value, CommentedMap) and not value.fa.flow_style():
+            found |= comments(value, f"{prefix}{name}.")
+    return found
+
+
+def number(text: str) -> object:
+    """The value that a comment goes on with: ``1,220,000 ...``, ``1e-3)``, ``false). ...``, ``up to 100``, ``all``."""
+    word = re.match(r"(?:up to )?(-?[\d,]*\.?\d+(?:e-?\d+)?|true|false|all)\b", text)
+    assert word, f"published: {text!r} is no number, true, false or all"
+    return word[1] if word[1] == "all" else YAML(typ="safe").load(re.sub(r",(?=\d{3})", "", word[1]))
+
+
+def published() -> list[dict[str, object]]:
+    """The parameters, and their published values, that each comment with ``published: `` is about.
+
+    Beside a mapping (``{factor: 0.5, patience: 2}  # published: 0.5, 5``) stand the values of its keys in their order.
+    Above a key stands its own, or those of the keys below it by name (``width: of all filters (published: 1); ...``).
+    """
+    found = []
+    for key, (beside, above) in comments(DEFAULTS).items():
+        value = flat(DEFAULTS)[key]
+        for text in re.findall(r"[Pp]ublished: (.*)", beside):
+            if isinstance(value, CommentedMap):
+                texts = zip(value, text.split(", "), strict=True)
+                found.append({f"{key}.{name}": number(part) for name, part in texts})
+            else:
+                found.append({key: number(text)})
+        if isinstance(value, CommentedMap):
+            for name, text in re.findall(r"(\w+): [^;]*\(published: ([^;]*)", above):
+                below = [inner for inner in flat(value, f"{key}.") if inner.rpartition(".")[2] == name]
+                found.append(dict.fromkeys(below, number(text)))
+        else:
+            found += [{key: number(text)} for text in re.findall(r"[Pp]ublished: (.*)", above)]
+    return found
+
+
+PUBLISHED = {key: value for values in published() for key, value in values.items()}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_setting_is_a_parameter_and_together_they_are_good(name, tmp_path):
+    settings = profile(name)
+    assert settings and set(settings) <= set(flat(DEFAULTS))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    set_params(tmp_path / "params.yaml", settings)
+    params.load(tmp_path / "params.yaml")
+
+
+def test_no_comment_with_a_published_value_is_overlooked():
+    mentioned = sum(len(re.findall("[Pp]ublished: ", line)) for line in LINES)
+    assert len(published()) == mentioned > 10 and all(published())
+
+
+@pytest.mark.parametrize("key", PUBLISHED)
+def test_paper_has_each_published_value_that_is_not_the_default(key):
+    value, default = PUBLISHED[key], flat(DEFAULTS)[key]
+    if value == default:
+        return
+    paper = profile("paper")
+    assert key in paper, f"published: {value}, the default is {default}"
+    assert paper[key] > default if value == "all" else paper[key] == value
