@@ -4,13 +4,13 @@ import keras
 import numpy as np
 
 from skylight.attribution import METHODS
-from skylight.attribution.symmetries import SYMMETRIES, symmetrised
+from skylight.attribution.symmetries import symmetrised
 from skylight.heatmaps import min_max
 from skylight.surveys.volunteers import ANSWERS, BAR
 
 
 def bar_heatmaps(
-    model: keras.Model, images: np.ndarray, samples: int, noise: float, symmetries: bool, seed: int
+    model: keras.Model, images: np.ndarray, samples: int, noise: float, symmetries: bool, shift: int, seed: int
 ) -> np.ndarray:
     """SmoothGrad of the answer "there is a bar", largest of the colours, min-max normalised.
 
@@ -25,6 +25,8 @@ def bar_heatmaps(
         Standard deviation of the noise over the range of the image.
     symmetries : bool
         Whether to share the copies out over the quarter turns and reflections of the image.
+    shift : int
+        With ``symmetries``, by up to how many pixels the copies are shifted as well.
     seed : int
 
     Returns
@@ -34,7 +36,8 @@ def bar_heatmaps(
     inputs, target = images.astype(np.float32) / 255, ANSWERS.index(BAR)
     settings = {"noise": noise, "seed": seed}
     if symmetries:
-        maps = symmetrised(METHODS["smoothgrad"], model, inputs, target, samples=samples // SYMMETRIES, **settings)
+        moved = {"copies": samples, "shift": shift}
+        maps = symmetrised(METHODS["smoothgrad"], model, inputs, target, samples=1, **moved, **settings)
     else:
         maps = METHODS["smoothgrad"](model, inputs, target, samples=samples, **settings)
     return min_max(maps.max(axis=-1))

@@ -38,9 +38,12 @@ def draw_triplet(axes: list[Axes], triplet: np.ndarray, titles: bool = True) -> 
             ax.set_title(name)
 
 
-def draw_map(figure: Figure, axes: Axes, values: np.ndarray, signed: bool) -> None:
-    """Draw a map (63, 63) with its colour bar: signed ones about 0, others from 0; or say that it is 0 everywhere."""
-    norm = plotting.diverging_norm(values) if signed else plt.Normalize(0, values.max() or 1)
+def draw_map(figure: Figure, axes: Axes, values: np.ndarray, signed: bool, percentile: float = 99.5) -> None:
+    """Draw a map (63, 63) with its colour bar, or say that it is 0 everywhere.
+
+    Signed ones are drawn about 0 up to the percentile of their sizes, others from 0 to the largest.
+    """
+    norm = plotting.diverging_norm(values, percentile) if signed else plt.Normalize(0, values.max() or 1)
     shown = axes.imshow(values, norm=norm, cmap=plotting.DIVERGING if signed else "magma")
     axes.set(xticks=[], yticks=[])
     if values.any():

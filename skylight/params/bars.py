@@ -101,12 +101,15 @@ class Smoothgrad(Section):
     smooth_samples: int = Field(ge=1)
     smooth_noise: float = Field(ge=0)
     symmetries: bool = Field(description="share the samples out over the turns and reflections of the image")
+    shift: int = Field(ge=0, description="pixels by which the samples are shifted as well")
     seed: Seed
 
     @model_validator(mode="after")
-    def _samples_fill_the_symmetries(self):
+    def _copies_fit(self):
         if self.symmetries and self.smooth_samples % 8:
             raise ValueError(f"smooth_samples must be a multiple of 8 with symmetries, got {self.smooth_samples}")
+        if self.shift and not self.symmetries:
+            raise ValueError(f"shift needs symmetries: true, got {self.shift}")
         return self
 
 

@@ -73,6 +73,7 @@ class ClassMaps(Section):
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     min_objects: int = Field(ge=1)
+    min_correlation: float = Field(ge=-1, le=1)
     maximization_steps: int = Field(ge=1)
     maximization_smoothness: float = Field(ge=0, description="weight of the total variation")
     seed: Seed

@@ -51,6 +51,7 @@ def main() -> None:
                 settings.smooth_samples,
                 settings.smooth_noise,
                 settings.symmetries,
+                settings.shift,
                 settings.seed + first,
             )
             for asset, heatmap in zip(assets.iloc[kept[first:]], maps, strict=False):

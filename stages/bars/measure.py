@@ -72,6 +72,7 @@ def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 settings.smooth_samples,
                 settings.smooth_noise,
                 settings.symmetries,
+                settings.shift,
                 settings.seed,
             )[0]
             for image in images

@@ -1,7 +1,9 @@
 """What makes an alert real or bogus: pix2piXAI by subcategory, and activation maximization of both outputs.
 
 As published, a GAN learns from the alerts predicted as a class with probability at least 0.8, and the picture is of one
-that is right with at least 0.98; of SHAP it is that of the difference image.
+that is right with at least 0.98; of SHAP it is that of the difference image. Not in the paper: where that picture does
+not follow the map it stands for, the class is reported as not learnt. Similarity does not tell, since maps of blanking
+and SHAP are 0 but for a few pixels, and any two of them are alike.
 """
 
 from pathlib import Path
@@ -74,12 +76,17 @@ def main() -> None:
             row = {"subcategory": subcategory, "map": name, "trained_on": best.trained_on}
             row |= {"candidates": best.candidates, "dead": best.dead, "candid": "", "note": best.reason}
             if not best.reason:
+                correlation = np.corrcoef(best.own.ravel(), best.generated.ravel())[0, 1]
+                row["correlation"] = correlation
+                if correlation < settings.min_correlation:
+                    row["note"] = f"not learnt: correlation {correlation:.2f} of the picture with the object's map"
+            if not row["note"]:
                 own[i, j], generated[i, j] = best.own[..., 0], best.generated[..., 0]
                 row |= {"candid": str(alerts["candid"][best.chosen]), "score": best.score}
                 row |= {"median_score": np.median(best.scores)}
                 row |= {"median_score_of_mean_map": mean_map_score(maps, members & confident, members & surest)}
             table.append(row)
-            print(f"{subcategory} {name}: {best.reason or f'{best.score:.3f}'}")
+            print(f"{subcategory} {name}: {row['note'] or f'{best.score:.3f}'}")
     save_array(OUT / "class_maps/own.npy", own)
     save_array(OUT / "class_maps/generated.npy", generated)
     save_table(OUT / "metrics/class_maps.csv", in_order(table))
@@ -97,8 +104,8 @@ def mean_map_score(maps: np.ndarray, training: np.ndarray, candidates: np.ndarra
 
 
 def in_order(table: list[dict]) -> pd.DataFrame:
-    columns = ["subcategory", "map", "trained_on", "candidates", "dead", "candid", "score", "median_score"]
-    columns += ["median_score_of_mean_map", "note"]
+    columns = ["subcategory", "map", "trained_on", "candidates", "dead", "candid", "score", "correlation"]
+    columns += ["median_score", "median_score_of_mean_map", "note"]
     by_subcategory = sorted(table, key=lambda row: NAMES.index(row["subcategory"]))
     return pd.DataFrame(by_subcategory).reindex(columns=columns)
 

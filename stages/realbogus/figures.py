@@ -111,7 +111,8 @@ def class_maps(triplets: np.ndarray, row_of: dict[int, int]):
                 image.text(1.0, 0.5, words, ha="center", va="center", transform=image.transAxes, fontsize=6)
             else:
                 draw_cutout(image, triplets[row_of[int(row["candid"])], ..., CHANNELS.index("DIFF")])
-                draw_map(figure, picture, generated[i, j], name in SIGNED)
+                # To the full: a map of few pixels has little but noise below its 99.5th percentile.
+                draw_map(figure, picture, generated[i, j], name in SIGNED, percentile=100)
                 picture.set_title(f"similarity {float(row['score']):.2f}", fontsize=7)
             if i == 0:
                 title = TITLES[name].split("\n")[0] + (" of DIFF" if name == "deep_shap" else "")

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from skylight.attribution.gradients import saliency, smoothgrad
-from skylight.attribution.symmetries import symmetrised, turned, turned_back
+from skylight.attribution.symmetries import shift_of, shifted, shifted_back, symmetrised, turned, turned_back
 from skylight.errors import InputError
 
 SQUARE = (9, 9, 2)
@@ -59,6 +59,46 @@ def test_none_is_the_class_predicted_of_the_image_as_it_is(model, squares):
 def test_settings_reach_the_method(model, squares):
     few, many = (symmetrised(smoothgrad, model, squares, 0, samples=n, noise=0.3, seed=1) for n in (1, 20))
     assert not np.allclose(few, many, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (2, 0), (-3, 1), (8, -8)])
+def test_shifted_back_undoes_shifted_where_the_image_was_seen(down, right, squares):
+    back = shifted_back(shifted(squares, down, right), down, right)
+    seen = shifted_back(np.ones_like(squares), down, right) > 0
+    assert np.array_equal(back[seen], squares[seen]) and not back[~seen].any()
+    assert seen.sum() == squares[..., 0].shape[0] * 2 * (9 - abs(down)) * (9 - abs(right))
+
+
+def test_shifts_fill_the_square_evenly():
+    shifts = np.array([shift_of(copy, 8) for copy in range(64)])
+    assert shifts.min() >= -8 and shifts.max() <= 8 and len({tuple(pair) for pair in shifts}) > 56
+    assert (np.histogram2d(*shifts.T, bins=4)[0] >= 2).all()
+    assert {shift_of(copy, 0) for copy in range(20)} == {(0, 0)}
+
+
+def test_shifts_smooth_out_the_grid_of_a_network_that_strides():
+    keras.utils.set_random_seed(1)
+    image = layers.Input((32, 32, 1))
+    x = layers.Conv2D(8, 2, 4, activation="swish")(image)  # sees 2 x 2 pixels of every 4 x 4
+    model = keras.Model(image, layers.Dense(1)(layers.GlobalAveragePooling2D()(x)))
+    images = np.random.default_rng(2).random((2, 32, 32, 1), dtype=np.float32)
+
+    def unevenness(**settings):
+        maps = symmetrised(saliency, model, images, 0, **settings)[:, 4:-4, 4:-4]
+        return maps.std() / maps.mean()
+
+    assert unevenness(copies=64, shift=2) < unevenness(copies=8) / 2
+
+
+def test_each_copy_has_its_own_noise(model, squares):
+    eight, more = (symmetrised(smoothgrad, model, squares, 0, copies=n, samples=1, noise=0.3, seed=1) for n in (8, 16))
+    assert not np.allclose(eight, more, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("settings", "message"), [({"copies": 12}, "copies.*12"), ({"shift": 9}, "shift.*9 pixels")])
+def test_copies_and_shifts_out_of_range_are_refused(settings, message, model, squares):
+    with pytest.raises(InputError, match=message):
+        symmetrised(saliency, model, squares, 0, **settings)
 
 
 def test_images_that_are_not_square_are_refused():
