@@ -159,8 +159,11 @@ def fit(
         done = keeper.finished_epochs()
         if done:
             print(f"continuing {name} after epoch {done} of {epochs}")
+        # The tuner's thread, of no use here, may sleep for up to a minute when it is asked to end.
+        untuned = tf.data.Options()
+        untuned.autotune.enabled = False
         model.fit(
-            batches(done),
+            batches(done).with_options(untuned),
             initial_epoch=done,
             epochs=epochs,
             steps_per_epoch=steps,

@@ -1,6 +1,7 @@
 """The figures of the chapter: triplets, training, error rates, explanations of classes and of misclassified alerts."""
 
 import json
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -107,8 +108,9 @@ def class_maps(triplets: np.ndarray, row_of: dict[int, int]):
             if row["note"]:
                 for ax in (image, picture):
                     ax.set_axis_off()
-                words = row["note"].replace(", ", ",\n").replace(" to ", "\nto ", 1)
-                image.text(1.0, 0.5, words, ha="center", va="center", transform=image.transAxes, fontsize=6)
+                words = textwrap.fill(row["note"], 24)
+                reason = image.text(1.0, 0.5, words, ha="center", va="center", transform=image.transAxes, fontsize=6)
+                reason.set_in_layout(False)
             else:
                 draw_cutout(image, triplets[row_of[int(row["candid"])], ..., CHANNELS.index("DIFF")])
                 # To the full: a map of few pixels has little but noise below its 99.5th percentile.
