@@ -78,7 +78,7 @@ def main() -> None:
             if not best.reason:
                 correlation = np.corrcoef(best.own.ravel(), best.generated.ravel())[0, 1]
                 row["correlation"] = correlation
-                if correlation < settings.min_correlation:
+                if not correlation >= settings.min_correlation:  # NaN, of a picture without any contrast, too
                     row["note"] = f"not learnt: correlation {correlation:.2f} of the picture with the object's map"
             if not row["note"]:
                 own[i, j], generated[i, j] = best.own[..., 0], best.generated[..., 0]

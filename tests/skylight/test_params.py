@@ -49,6 +49,7 @@ def test_the_file_in_the_repository_is_good():
         ),
         ("band: zr", "bands: zr", "periodic.transfer.surveys.ztf.bands: unknown key"),
         ("{id}.csv", "star.csv", "files must have {id} in it once, got 'lightcurves/star.csv'"),
+        ("symmetries: true", "symmetries: false", "shift needs symmetries: true, got 8"),
     ],
 )
 def test_a_fault_names_its_key(fault, old, new, message):

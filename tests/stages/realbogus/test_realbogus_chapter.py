@@ -49,8 +49,11 @@ def test_outputs_have_the_shapes_they_should(tiny):
 
 
 def test_only_what_a_parameter_touches_runs_again(tiny):
-    tiny.change(**{"realbogus.class_maps.maximization_steps": 2})
+    tiny.change(**{"realbogus.class_maps.maximization_steps": 2, "realbogus.class_maps.min_correlation": 1})
     assert tiny.repro("realbogus-figures") == {"realbogus-class-maps", "realbogus-figures"}
+    out = tiny.path / "out/realbogus"
+    assert pd.read_csv(out / "metrics/class_maps.csv")["note"].notna().all()  # no GAN follows its map to the letter
+    assert np.isnan(np.load(out / "class_maps/generated.npy")).all()
 
 
 def test_forced_again_it_gives_the_same_hashes(tiny):
