@@ -55,7 +55,7 @@ def _linear(layer: keras.Layer) -> nn.Module:
         return nn.Sequential(
             depthwise, _filled(nn.Conv2d(*pointwise.shape[1::-1], 1, bias=len(weights) > 2), pointwise, weights[2:])
         )
-    if kind == "BatchNormalization":
+    if isinstance(layer, keras.layers.BatchNormalization):
         module = nn.BatchNorm2d(layer.gamma.shape[0], eps=layer.epsilon)
         for target, value in zip(("weight", "bias", "running_mean", "running_var"), weights, strict=True):
             getattr(module, target).data = value

@@ -154,6 +154,7 @@ def fit(
         and started again, those that were done are not trained again.
     """
     identity = digest(_architecture(model), depends_on, dict(parameters))
+    model.optimizer.build(model.trainable_variables)  # or the first step would be traced twice
     with tracking(name, identity, parameters) as track:
         keeper = _Checkpoints(CHECKPOINTS / name, identity, list(callbacks), curves, validation_name, track)
         done = keeper.finished_epochs()
@@ -214,7 +215,6 @@ class _Checkpoints(keras.callbacks.Callback):
             return
         state = json.loads((self.folder / "history.json").read_text())
         self.history = state["history"]
-        self.model.optimizer.build(self.model.trainable_variables)
         with np.load(self.folder / f"epoch{len(self.history)}.npz") as arrays:
             for i, variable in enumerate(self._variables()):
                 variable.assign(arrays[f"variable{i}"])

@@ -1,7 +1,9 @@
 """What all methods share: the score that is explained, its targets, and batches through one compiled function."""
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -252,7 +254,8 @@ def over_batches(
     A bar shows progress when it takes longer than a few seconds. No inputs, no outputs: an empty array of the
     right shape.
     """
-    results = [run(*(array[batch] for array in arrays)).numpy() for batch in batches(len(arrays[0]), batch_size, label)]
+    jobs = ([array[batch] for array in arrays] for batch in batches(len(arrays[0]), batch_size, label))
+    results = list(two_at_a_time(lambda *job: run(*job).numpy(), jobs))
     if results:
         return np.concatenate(results)
     # TensorFlow's convolutions may refuse an empty batch, so the shape is that of what a row of zeros gives.
@@ -281,10 +284,36 @@ def over_variants(
     result : array
         What ``run`` gave.
     """
-    for pairs in batches(len(arrays[0]) * variants, batch_size, label):
-        row, variant = np.divmod(np.arange(pairs.start, pairs.stop, dtype=np.int32), np.int32(variants))
-        rows = slice(int(row[0]), int(row[-1]) + 1)
-        yield rows, pairs, run(*(array[rows] for array in arrays), row - row[0], variant).numpy()
+    places: deque[tuple[slice, slice]] = deque()
+
+    def jobs() -> Iterator[list[np.ndarray]]:
+        for pairs in batches(len(arrays[0]) * variants, batch_size, label):
+            row, variant = np.divmod(np.arange(pairs.start, pairs.stop, dtype=np.int32), np.int32(variants))
+            rows = slice(int(row[0]), int(row[-1]) + 1)
+            places.append((rows, pairs))
+            yield [*(array[rows] for array in arrays), row - row[0], variant]
+
+    for result in two_at_a_time(lambda *job: run(*job).numpy(), jobs()):
+        yield *places.popleft(), result
+
+
+def two_at_a_time(run: Callable[..., np.ndarray], jobs: Iterator[list]) -> Iterator[np.ndarray]:
+    """``run(*job)`` for each job, in their order.
+
+    While one is in an operation that keeps one core busy, the other fills the rest: 1.2 to 1.5 times as fast. The first
+    one runs alone and in this thread, where what Keras keeps for a thread is while functions are traced.
+    """
+    for job in jobs:
+        yield run(*job)
+        break
+    with ThreadPoolExecutor(2) as pool:
+        running = deque()
+        for job in jobs:
+            running.append(pool.submit(run, *job))
+            if len(running) == 2:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def batches(length: int, batch_size: int, label: str) -> Iterator[slice]:

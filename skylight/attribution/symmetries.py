@@ -12,14 +12,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from skylight.attribution.scoring import resolve_inputs, resolve_targets
+from skylight.attribution.scoring import resolve_inputs, resolve_targets, two_at_a_time
 from skylight.errors import InputError
 
 SYMMETRIES = 8
 """Of the square: four quarter turns, each with and without reflection."""
-
-PLASTIC = 1.324717957244746
-"""The real root of x^3 = x + 1: multiples of its inverse and inverse square fill the unit square evenly."""
 
 
 def symmetrised(
@@ -72,24 +69,38 @@ def symmetrised(
     if not 0 <= shift < side:
         raise InputError(f"shift: must be at least 0 and less than the image's {side} pixels, got {shift}")
     targets = resolve_targets(model, inputs, targets)
-    total, seen = 0, np.zeros((side, side, 1), np.float32)
-    for copy in range(copies):
+
+    def map_of(copy: int) -> np.ndarray:
         turns, reflected = divmod(copy % SYMMETRIES, 2)
-        down, right = shift_of(copy, shift)
-        if "seed" in settings:
-            settings["seed"] += 2**32 * (copy > 0)  # its own noise; the caller's other seeds are not that far
-        moved = turned(shifted(inputs, down, right), turns, reflected)
-        maps = turned_back(method(model, moved, targets, **settings), turns, reflected)
-        total = total + shifted_back(maps, down, right)
-        seen += shifted_back(np.ones((1, side, side, 1), np.float32), down, right)[0]
+        down, right = shift_of(copy, copies, shift)
+        # Its own noise; the caller's other seeds are not that far.
+        own = settings | ({"seed": settings["seed"] + 2**32 * copy} if "seed" in settings else {})
+        maps = method(model, turned(shifted(inputs, down, right), turns, reflected), targets, **own)
+        return shifted_back(turned_back(maps, turns, reflected), down, right)
+
+    total = sum(two_at_a_time(map_of, ([copy] for copy in range(copies))))
+    seen = np.zeros((side, side, 1), np.float32)
+    for copy in range(copies):
+        seen += shifted_back(np.ones((1, side, side, 1), np.float32), *shift_of(copy, copies, shift))[0]
     return total / np.maximum(seen, 1)
 
 
-def shift_of(copy: int, shift: int) -> tuple[int, int]:
-    """By how many pixels down and right a copy is moved: place number ``copy`` of a sequence that fills the square."""
-    places = (0.5 + (copy + 1) / PLASTIC ** np.array([1, 2])) % 1
-    down, right = np.floor((2 * shift + 1) * places).astype(int) - shift
-    return int(down), int(right)
+def shift_of(copy: int, copies: int, shift: int) -> tuple[int, int]:
+    """By how many pixels down and right a copy is moved, each from ``-shift`` to ``shift - 1``.
+
+    A layer of stride 2 makes a network see odd and even pixels differently, two of them four kinds of pixels, and so
+    on. The shifts are Sobol' points (1967) with their binary digits reversed, so that the last digits are the balanced
+    ones: of the copies of each orientation 4 have all parities along both axes, 16 all remainders by 4, and so on.
+    """
+    if not shift:
+        return 0, 0
+    number = copy % SYMMETRIES * (copies // SYMMETRIES) + copy // SYMMETRIES
+    down, right, pascal = number, 0, 1
+    while number:
+        right ^= pascal * (number & 1)
+        pascal ^= pascal << 1  # the next row of Pascal's triangle, modulo 2
+        number >>= 1
+    return down % (2 * shift) - shift, right % (2 * shift) - shift
 
 
 def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from skylight.networks.normalization import FusedBatchNormalization
+
 
 def trunk(
     application: Callable[..., keras.Model],
@@ -12,6 +14,7 @@ def trunk(
     width: float = 1.0,
     activation: str = "relu",
     momentum: float = 0.99,
+    least_filters: int = 1,
     **options,
 ) -> keras.Model:
     """Build the convolutional part of a ``keras.applications`` network, rescaled.
@@ -29,6 +32,9 @@ def trunk(
     momentum : float
         Momentum of every batch normalisation. With small training sets the moving averages need 0.9: at 0.99
         they have not settled by the end of the training.
+    least_filters : int
+        No convolution has fewer. Xception's first ones, of 32 and 64, would have 4 and 8 at a width of 1/8, too few to
+        tell directions, and as they are few, more of them cost next to nothing.
     **options
         Passed on (``weights``, ``pooling``, ...). Pretrained ``weights`` need ``width`` 1.
 
@@ -43,11 +49,11 @@ def trunk(
         if isinstance(layer, layers.ReLU):
             return layers.Activation(activation, name=layer.name) if activation != "relu" else layer
         if "filters" in config:
-            config["filters"] = max(1, round(config["filters"] * width))
+            config["filters"] = max(least_filters, round(config["filters"] * width))
         if config.get("activation") == "relu":
             config["activation"] = activation
         if isinstance(layer, layers.BatchNormalization):
-            config["momentum"] = momentum
+            return FusedBatchNormalization.from_config(config | {"momentum": momentum})
         return layer.__class__.from_config(config)
 
     published = application(include_top=False, input_shape=shape, **{"weights": None} | options)

@@ -27,6 +27,7 @@ def galaxy_zoo(
     width: float = 1.0,
     momentum: float = 0.99,
     weights: str | None = None,
+    least_filters: int = 1,
 ) -> keras.Model:
     """Build one of the networks, with swish in place of every ReLU and a sigmoid for each answer.
 
@@ -44,6 +45,8 @@ def galaxy_zoo(
         Of every batch normalisation.
     weights : {None, "imagenet"}
         What the trunk starts from; ImageNet needs ``width`` 1.
+    least_filters : int
+        Of any convolution, whatever the width.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def galaxy_zoo(
         raise InputError(f"no network is called {name!r} (known: {', '.join(APPLICATIONS)})")
     application = getattr(keras.applications, APPLICATIONS[name])
     pooling = None if name == "vgg16" else "avg"
-    base = trunk(application, shape, width, "swish", momentum, weights=weights, pooling=pooling)
+    base = trunk(application, shape, width, "swish", momentum, least_filters, weights=weights, pooling=pooling)
     x = base.output
     if name == "vgg16":
         x = layers.Flatten(name="flatten")(x)
@@ -104,12 +107,12 @@ def prepare(model: keras.Model, network: Network, settings: Train, steps: int) -
     return callbacks
 
 
-def load_galaxy_zoo(path: Path, name: str, size: int, width: float) -> keras.Model:
+def load_galaxy_zoo(path: Path, name: str, size: int, network: Network) -> keras.Model:
     """A trained network for images of ``size`` x ``size``; `InputError` if the file does not hold its weights."""
-    model = galaxy_zoo(name, (size, size, 3), width=width)
+    model = galaxy_zoo(name, (size, size, 3), width=network.width, least_filters=network.least_filters)
     try:
         model.load_weights(path)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not the weights of {name} of width {width} ({reason})") from None
+        raise InputError(f"{path}: not the weights of {name} of width {network.width} ({reason})") from None
     return model

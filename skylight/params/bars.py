@@ -65,6 +65,7 @@ class Network(Section):
     """The build of one network, and how long and how fast it learns."""
 
     width: float = Field(gt=0, description="factor on the filters of every convolution")
+    least_filters: int = Field(ge=1, description="of any convolution, whatever the width")
     momentum: float = Field(gt=0, lt=1, description="of every batch normalisation")
     weights: Literal["imagenet"] | None
     epochs: int = Field(ge=1)

@@ -29,7 +29,7 @@ def main() -> None:
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
-    model = galaxy_zoo("xception", shape, 1, network.width, network.momentum, network.weights)
+    model = galaxy_zoo("xception", shape, 1, network.width, network.momentum, network.weights, network.least_filters)
 
     catalogue = survey.read_catalogue(folder)
     rest, test = survey.split(catalogue, 1 - bars.xai.test_split, bars.data.seed, "bars.xai.test_split")

@@ -17,7 +17,7 @@ from skylight.outputs import writing
 from skylight.surveys import galaxy_zoo as survey
 
 OUT = Path("out/bars")
-CHUNK = 64  # galaxies between two writes
+CHUNK = 256  # galaxies between two writes
 PUBLISHED = 3150  # galaxies of the published catalogue
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     from skylight.networks.galaxy_zoo import load_galaxy_zoo
 
     training.deterministic(settings.seed)
-    model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
+    model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name))
 
     assets = survey.read_catalogue(folder)["asset_id"]
     with tempfile.TemporaryDirectory() as scratch, writing(OUT / name / "heatmaps") as maps_folder:

@@ -63,7 +63,7 @@ def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     training.deterministic(settings.seed)
     fractions, heatmaps = [], []
     for name in bars.models:
-        model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
+        model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name))
         fractions.append(model.predict(images.astype(np.float32) / 255, verbose=0)[:, ANSWERS.index(BAR)])
         maps = [
             bar_heatmaps(

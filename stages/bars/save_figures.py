@@ -44,36 +44,49 @@ def main() -> None:
         plotting.save(on_masks(bars, measured), FIGURES / "localisation.png")
 
 
+def best_on_validation(models: list[str]) -> str:
+    """Which of the estimators followed people best, at its best setting."""
+    tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
+    return tried.loc[tried.loc[tried["model"].isin(models), "correlation"].idxmax(), "model"]
+
+
 def examples(bars: Bars, measured: pd.DataFrame, table: pd.DataFrame, rows: int = 6) -> plt.Figure:
-    """Galaxies from short bars to long ones: the image, each network's map, their mean with the measured bar on it."""
-    setting = table.loc["averageheatmaps"]
+    """Galaxies from short bars to long ones: each network's map and their mean, the bar measured on it drawn on it.
+
+    The bar of the best one of them is on the image, too, with the factor by which it falls short on average.
+    """
+    estimators = [*bars.models, "averageheatmaps"]
+    best = best_on_validation(estimators)
     chosen = measured.sort_values("hoyle_length").iloc[np.linspace(0.03, 0.97, rows) * (len(measured) - 1)]
-    columns = len(bars.models) + 2
+    columns = len(estimators) + 1
     figure, axes = plt.subplots(rows, columns, figsize=(plotting.PAGE, plotting.PAGE * rows / columns))
-    for galaxy, row in zip(chosen.itertuples(), axes, strict=True):
-        maps = read_heatmaps(map_folders(bars), galaxy.asset_id)
-        image = small_image(bars, galaxy.asset_id, maps.shape[1])
-        mean = maps.mean(axis=0)
-        shown = mean * survey.grey(image) if setting["xinput"] else mean
-        ends = bar_ends(bar_pixels(shown, setting["corr_threshold"], int(setting["len_threshold"])))
+    for (_, galaxy), row in zip(chosen.iterrows(), axes, strict=True):
+        maps = read_heatmaps(map_folders(bars), int(galaxy["asset_id"]))
+        image = small_image(bars, int(galaxy["asset_id"]), maps.shape[1])
         row[0].imshow(image, origin="upper")
-        for ax, heatmap in zip(row[1:], [*maps, mean], strict=True):
+        for ax, model, heatmap in zip(row[1:], estimators, [*maps, maps.mean(axis=0)], strict=True):
+            setting = table.loc[model]
+            scanned = heatmap * survey.grey(image) if setting["xinput"] else heatmap
+            ends = bar_ends(bar_pixels(scanned, setting["corr_threshold"], int(setting["len_threshold"])))
             ax.imshow(heatmap, origin="upper", cmap=plotting.SEQUENTIAL, vmin=0, vmax=1)
-        for ax in (row[0], row[-1]):
-            ax.plot(ends[:, 1], ends[:, 0], color=plotting.COLOURS[1], lw=1.5, marker="o", ms=2.5)
-        row[0].set_ylabel(f"{galaxy.hoyle_length:.1f}″ | {galaxy.averageheatmaps:.1f}″", fontsize=7)
-    for ax, title in zip(axes[0], ["galaxy", *(LABELS[m] for m in bars.models), "mean, measured"], strict=True):
+            line = {"color": plotting.COLOURS[1], "lw": 1.5, "marker": "o", "ms": 2.5}
+            ax.plot(ends[:, 1], ends[:, 0], **line)
+            if model == best:
+                middle = ends.mean(axis=0)
+                ends = middle + setting["scale"] * (ends - middle)
+                row[0].plot(ends[:, 1], ends[:, 0], **line)
+        row[0].set_ylabel(f"{galaxy['hoyle_length']:.1f}″ | {galaxy[best]:.1f}″", fontsize=7)
+    for ax, title in zip(axes[0], ["galaxy", *(LABELS[model] for model in estimators)], strict=True):
         ax.set_title(title, fontsize=8)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
-    figure.supylabel("length by people | measured on the mean map", fontsize=8)
+    figure.supylabel(f"length by people | measured on the map of: {LABELS[best]}", fontsize=8)
     return figure
 
 
 def scatter(bars: Bars, measured: pd.DataFrame, table: pd.DataFrame) -> plt.Figure:
     """Measured against people's lengths, on the galaxies that the control was tested on."""
-    best = pd.read_csv(OUT / "barlength_correlations_val.csv")
-    best = best.loc[best["correlation"].idxmax(), "model"]
+    best = best_on_validation(estimator_names(bars.models))
     shared = measured.dropna(subset="control")
     figure, axes = plt.subplots(1, 2, figsize=(plotting.PAGE, plotting.PAGE / 2), sharex=True, sharey=True)
     limit = 1.05 * shared[["hoyle_length", best, "control"]].to_numpy().max()

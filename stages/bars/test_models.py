@@ -38,7 +38,7 @@ def predict(bars: Bars, name: str) -> None:
     from skylight.networks.galaxy_zoo import load_galaxy_zoo
 
     training.deterministic(bars.data.seed)
-    model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name).width)
+    model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name))
     folder = Path(bars.data.path)
     ids = survey.read_solutions(folder / survey.SOLUTIONS)["GalaxyID"]
     paths = {

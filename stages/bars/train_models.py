@@ -32,7 +32,9 @@ def main() -> None:
 
     training.deterministic(settings.seed)
     shape = (bars.data.size, bars.data.size, 3)
-    model = galaxy_zoo(name, shape, len(ANSWERS), network.width, network.momentum, network.weights)
+    model = galaxy_zoo(
+        name, shape, len(ANSWERS), network.width, network.momentum, network.weights, network.least_filters
+    )
 
     solutions = survey.read_solutions(folder / survey.SOLUTIONS)
     train, held_out = survey.split(

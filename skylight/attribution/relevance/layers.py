@@ -22,6 +22,7 @@ from keras import layers
 from skylight.attribution.relevance.rules import Affine, Rule, WinnerTakesAll
 from skylight.errors import InputError
 from skylight.networks import rotation
+from skylight.networks.normalization import FusedBatchNormalization
 
 
 @dataclass(frozen=True, eq=False)
@@ -391,6 +392,7 @@ _PARTS: dict[type, Callable[[Any], list[Part]]] = {
     layers.DepthwiseConv2D: _depthwise_conv,
     layers.SeparableConv2D: _separable_conv,
     layers.BatchNormalization: _batch_normalization,
+    FusedBatchNormalization: _batch_normalization,
     layers.Rescaling: _rescaling,
     layers.AveragePooling1D: _average,
     layers.AveragePooling2D: _average,

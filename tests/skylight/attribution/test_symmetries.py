@@ -69,11 +69,18 @@ def test_shifted_back_undoes_shifted_where_the_image_was_seen(down, right, squar
     assert seen.sum() == squares[..., 0].shape[0] * 2 * (9 - abs(down)) * (9 - abs(right))
 
 
-def test_shifts_fill_the_square_evenly():
-    shifts = np.array([shift_of(copy, 8) for copy in range(64)])
-    assert shifts.min() >= -8 and shifts.max() <= 8 and len({tuple(pair) for pair in shifts}) > 56
-    assert (np.histogram2d(*shifts.T, bins=4)[0] >= 2).all()
-    assert {shift_of(copy, 0) for copy in range(20)} == {(0, 0)}
+@pytest.mark.parametrize(("copies", "modulus"), [(32, 2), (128, 2), (128, 4), (512, 8)])
+def test_the_copies_of_each_orientation_see_every_phase_equally_often(copies, modulus):
+    for orientation in range(8):
+        shifts = np.array([shift_of(copy, copies, 8) for copy in range(orientation, copies, 8)])
+        _, counts = np.unique(shifts % modulus, axis=0, return_counts=True)
+        assert len(counts) == modulus**2 and len(set(counts)) == 1
+
+
+def test_shifts_reach_as_far_as_they_may_and_none_is_none():
+    shifts = np.array([shift_of(copy, 256, 8) for copy in range(256)])
+    assert len(np.unique(shifts, axis=0)) == 256 and (shifts.min(), shifts.max()) == (-8, 7)
+    assert {shift_of(copy, 24, 0) for copy in range(24)} == {(0, 0)}
 
 
 def test_shifts_smooth_out_the_grid_of_a_network_that_strides():
