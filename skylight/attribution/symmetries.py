@@ -45,7 +45,8 @@ def symmetrised(
         A multiple of 8: as many of each symmetry of the square.
     shift : int
         Copies are also shifted, by up to so many pixels either way along both axes; what moves in is the reflection.
-        Half the distance of the grid's points or more (8, for one of 16 pixels) makes the spots fade.
+        Half the distance of the grid's points or more (8, for one of 16 pixels) makes the spots fade. A power of 2
+        balances the shifts (`shift_of`).
     **settings
         Passed on to the method; what it takes samples of, it takes of each copy. A ``seed`` is that of the first copy.
 

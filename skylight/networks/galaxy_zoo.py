@@ -114,5 +114,6 @@ def load_galaxy_zoo(path: Path, name: str, size: int, network: Network) -> keras
         model.load_weights(path)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not the weights of {name} of width {network.width} ({reason})") from None
+        build = f"{name} of width {network.width} and at least {network.least_filters} filters"
+        raise InputError(f"{path}: not the weights of {build} ({reason})") from None
     return model

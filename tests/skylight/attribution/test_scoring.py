@@ -1,6 +1,8 @@
 """The score is the one before the last softmax or sigmoid, of the same weights, and the model stays as it was."""
 
 import gc
+import threading
+import time
 import weakref
 
 import keras
@@ -15,6 +17,7 @@ from skylight.attribution.scoring import (
     resolve_inputs,
     resolve_targets,
     score_model,
+    two_at_a_time,
 )
 from skylight.errors import InputError
 from skylight.networks.periodic_cnn import periodic_cnn
@@ -188,6 +191,24 @@ def test_models_that_cannot_be_explained():
         score_model(keras.Model(image, [layers.Flatten()(image), layers.Flatten()(image)]))
     with pytest.raises(InputError, match=r"must have shape \(N, K\), got \(None, 5, 6, 2\)"):
         score_model(keras.Model(image, layers.ReLU()(image)))
+
+
+def test_two_are_at_work_and_come_in_their_order():
+    both = threading.Barrier(2, timeout=20)
+
+    def run(number):
+        if 0 < number < 5:
+            both.wait()  # breaks unless another one is at work
+        time.sleep(0.05 if number % 2 else 0)
+        if number == 6:
+            raise InputError("of the sixth")
+        return number
+
+    found = two_at_a_time(run, ([number] for number in range(7)))
+    assert [next(found) for _ in range(6)] == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(InputError, match="of the sixth"):
+        next(found)
+    assert list(two_at_a_time(run, iter([]))) == []
 
 
 def test_batches_join_to_the_whole_and_trace_once(images):

@@ -16,6 +16,16 @@ def test_width_one_is_the_published_network(name, application):
     assert model.output_shape == (None, 37)
 
 
+def test_no_convolution_has_fewer_filters_than_the_least():
+    def filters(**settings):
+        model = galaxy_zoo("xception", (71, 71, 3), width=0.125, **settings)
+        return [layer.filters for layer in model.layers if hasattr(layer, "filters")]
+
+    narrow = filters()
+    assert narrow[:2] == [4, 8]
+    assert filters(least_filters=16) == [max(16, count) for count in narrow]
+
+
 def test_vgg16_has_two_dense_layers_of_the_published_sizes():
     model = galaxy_zoo("vgg16", (224, 224, 3), width=0.0625)
     units = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
