@@ -18,17 +18,21 @@ def to_kpc(arcsec: np.ndarray, catalogue: pd.DataFrame) -> np.ndarray:
     return np.asarray(arcsec) * scale.to_numpy()
 
 
-def correlation(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Pearson correlation along the last axis; NaN where either is constant."""
-    x = measured - measured.mean(axis=-1, keepdims=True)
-    y = reference - reference.mean(axis=-1, keepdims=True)
+def correlation(measured: np.ndarray, reference: np.ndarray) -> float:
+    """Pearson correlation of (N,) lengths; NaN where either is constant."""
+    return float(correlations(measured, reference, np.ones((1, len(measured))))[0])
+
+
+def correlations(measured: np.ndarray, reference: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Pearson correlation of (N,) lengths in each of the `resamples`, (B,).
+
+    No sample is copied: how often it has each galaxy, times the galaxies' products, gives all of its sums.
+    """
+    x, y = measured - measured.mean(), reference - reference.mean()
+    moments = samples @ np.stack([x, y, x * x, y * y, x * y], axis=1) / samples.sum(axis=1, keepdims=True)
+    mx, my, xx, yy, xy = moments.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
-
-
-def rmse(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Root of the mean squared difference along the last axis."""
-    return np.sqrt(((measured - reference) ** 2).mean(axis=-1))
+        return (xy - mx * my) / np.sqrt((xx - mx**2) * (yy - my**2))
 
 
 def scale_factor(measured: np.ndarray, catalogue: pd.DataFrame) -> float:
@@ -38,8 +42,9 @@ def scale_factor(measured: np.ndarray, catalogue: pd.DataFrame) -> float:
 
 
 def resamples(count: int, times: int, seed: int) -> np.ndarray:
-    """Indices of ``times`` bootstrap samples of ``count`` galaxies, (times, count)."""
-    return np.random.default_rng(seed).integers(0, count, (times, count))
+    """How often each of ``count`` galaxies is in each of ``times`` bootstrap samples, (times, count)."""
+    drawn = np.random.default_rng(seed).integers(0, count, (times, count))
+    return np.stack([np.bincount(sample, minlength=count) for sample in drawn]).astype(float)
 
 
 def compare(
@@ -50,41 +55,59 @@ def compare(
     Parameters
     ----------
     arcsec : np.ndarray, shape (N,)
-        Measured lengths.
+        Measured lengths, positive.
     catalogue : pandas.DataFrame
         N rows of `skylight.surveys.galaxy_zoo.read_catalogue`.
     true_arcsec : np.ndarray, shape (N,), optional
         Of simulated galaxies.
-    samples : np.ndarray of int, shape (B, N)
-        Bootstrap samples; an error is the standard deviation over them.
+    samples : np.ndarray, shape (B, N)
+        Of `resamples`; an error is the standard deviation over them.
 
     Returns
     -------
     dict
         ``correlation`` of the lengths in arcsec, as published; ``correlation_scaled`` of the lengths in units of the
-        galaxy's size, which sizes alone cannot raise; ``rmse`` in kpc/h; their ``_error``; ``correlation_true``.
+        galaxy's size, which sizes alone cannot raise; ``rmse`` in kpc/h; their ``_error``; ``correlation_log`` of the
+        lengths' logarithms (see `best`); ``correlation_true``.
     """
     human, kpc = catalogue_arcsec(catalogue), to_kpc(arcsec, catalogue)
-    human_kpc, size = catalogue["length_avg"].to_numpy(), catalogue["PETROR90_R"].to_numpy()
+    size, squares = catalogue["PETROR90_R"].to_numpy(), (kpc - catalogue["length_avg"].to_numpy()) ** 2
     result = {
         "correlation": correlation(arcsec, human),
-        "correlation_error": correlation(arcsec[samples], human[samples]).std(),
+        "correlation_error": correlations(arcsec, human, samples).std(),
         "correlation_scaled": correlation(arcsec / size, human / size),
-        "correlation_scaled_error": correlation((arcsec / size)[samples], (human / size)[samples]).std(),
-        "rmse": rmse(kpc, human_kpc),
-        "rmse_error": rmse(kpc[samples], human_kpc[samples]).std(),
+        "correlation_scaled_error": correlations(arcsec / size, human / size, samples).std(),
+        "rmse": np.sqrt(squares.mean()),
+        "rmse_error": np.sqrt(samples @ squares / len(squares)).std(),
+        "correlation_log": correlation(np.log(arcsec), np.log(human)),
     }
     if true_arcsec is not None:
         result["correlation_true"] = correlation(arcsec, true_arcsec)
     return {key: float(value) for key, value in result.items()}
 
 
+def best(tried: pd.DataFrame) -> pd.Series:
+    """The row, of figures of `compare`, of the setting or estimator to measure with.
+
+    It is the one of the largest ``correlation_log``. People's scatter is a share of the length, so in logarithms all
+    galaxies count alike; by the ``correlation`` in arcsec a few large galaxies of the validation part decide.
+    """
+    return tried.loc[tried["correlation_log"].idxmax()]
+
+
 def difference(first: np.ndarray, second: np.ndarray, catalogue: pd.DataFrame, samples: np.ndarray) -> dict[str, float]:
-    """By how much the first estimator's correlation exceeds the second's on the same galaxies, and its error."""
-    human = catalogue_arcsec(catalogue)
-    gains = correlation(first[samples], human[samples]) - correlation(second[samples], human[samples])
-    gain = correlation(first, human) - correlation(second, human)
-    return {"correlation_gain": float(gain), "correlation_gain_error": float(gains.std())}
+    """By how much the first estimator's correlations exceed the second's on the same galaxies, and the errors.
+
+    Lengths, catalogue and samples are those of `compare`, and so are the two correlations.
+    """
+    human, size = catalogue_arcsec(catalogue), catalogue["PETROR90_R"].to_numpy()
+    result = {}
+    for name, unit in (("correlation", 1.0), ("correlation_scaled", size)):
+        ours, theirs, people = first / unit, second / unit, human / unit
+        gains = correlations(ours, people, samples) - correlations(theirs, people, samples)
+        result[f"{name}_gain"] = correlation(ours, people) - correlation(theirs, people)
+        result[f"{name}_gain_error"] = float(gains.std())
+    return result
 
 
 def ceiling(catalogue: pd.DataFrame) -> dict[str, float]:

@@ -45,15 +45,7 @@ def main() -> None:
         target.mkdir(parents=True)
         start = time.perf_counter()
         for first in tqdm(range(0, len(kept), CHUNK), desc=f"SmoothGrad of {name}", unit=f" {CHUNK} galaxies"):
-            maps = bar_heatmaps(
-                model,
-                images[first : first + CHUNK],
-                settings.smooth_samples,
-                settings.smooth_noise,
-                settings.symmetries,
-                settings.shift,
-                settings.seed + first,
-            )
+            maps = bar_heatmaps(model, images[first : first + CHUNK], bars.data.crop, settings, first)
             for asset, heatmap in zip(assets.iloc[kept[first:]], maps, strict=False):
                 write_heatmap(target, asset, heatmap)
         seconds = (time.perf_counter() - start) / max(len(kept), 1)

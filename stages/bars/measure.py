@@ -14,6 +14,7 @@ import pandas as pd
 from skylight import params
 from skylight.barlength import bar_ends, bar_lengths, bar_pixels
 from skylight.errors import InputError, script
+from skylight.evaluation import lengths
 from skylight.params.bars import Bars
 from skylight.surveys import galaxy_zoo as survey
 from skylight.surveys.volunteers import ANSWERS, BAR
@@ -37,8 +38,7 @@ def main() -> None:
     fractions, heatmaps = explain(bars, small)
 
     tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
-    tried = tried[tried["model"] == "averageheatmaps"]
-    best = tried.loc[tried["correlation"].idxmax()]
+    best = lengths.best(tried[tried["model"] == "averageheatmaps"])
     tested = pd.read_csv(OUT / "barlength_correlations_test.csv").set_index("model")
     scale = tested.loc["averageheatmaps", "scale"] * bars.data.crop / bars.data.size * survey.PIXEL_SCALE
     for path, picture, image, fraction, heatmap in zip(
@@ -65,19 +65,8 @@ def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for name in bars.models:
         model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name))
         fractions.append(model.predict(images.astype(np.float32) / 255, verbose=0)[:, ANSWERS.index(BAR)])
-        maps = [
-            bar_heatmaps(
-                model,
-                image[None],  # one by one: the noise, and so the length, does not depend on the other images
-                settings.smooth_samples,
-                settings.smooth_noise,
-                settings.symmetries,
-                settings.shift,
-                settings.seed,
-            )[0]
-            for image in images
-        ]
-        heatmaps.append(maps)
+        # One by one: the noise, and so the length, does not depend on the other images.
+        heatmaps.append([bar_heatmaps(model, image[None], bars.data.crop, settings)[0] for image in images])
     return np.mean(fractions, axis=0), np.mean(heatmaps, axis=0)
 
 

@@ -5,10 +5,12 @@ then ``... test``, which uses the best of each estimator (or the one in the para
 """
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from skylight import params
@@ -17,7 +19,7 @@ from skylight.errors import InputError, script
 from skylight.evaluation import lengths
 from skylight.heatmaps import read_heatmaps
 from skylight.outputs import save_json, save_table
-from skylight.params.bars import Bars
+from skylight.params.bars import BarlengthMask, Bars
 from skylight.surveys import galaxy_zoo as survey
 
 OUT = Path("out/bars")
@@ -39,48 +41,48 @@ def main() -> None:
 
 
 def try_grid(bars: Bars, val: pd.DataFrame) -> None:
-    mask = bars.xai.barlength_mask
-    val, measured = measure(bars, val, mask.corr_threshold, mask.len_threshold, mask.xinput)
+    val, measured = measure(bars, val, bars.xai.barlength_mask)
+    row = judge(bars, val)
     rows = []
     for place in np.ndindex(measured.shape[1:]):
         model = estimator_names(bars.models)[place[0]]
-        setting = {key: getattr(mask, key)[i] for key, i in zip(SETTING, place[1:], strict=True)}
-        rows.append(row(bars, model, setting, val, measured[:, *place]))
+        setting = {key: getattr(bars.xai.barlength_mask, key)[i] for key, i in zip(SETTING, place[1:], strict=True)}
+        rows.append(row(model, measured[:, *place], setting))
     save_table(OUT / "barlength_correlations_val.csv", pd.DataFrame(rows))
 
 
 def test_best(bars: Bars, val: pd.DataFrame, test: pd.DataFrame) -> None:
     tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
-    models, rows, scales = estimator_names(bars.models), [], {}
-    table = test
-    for e, model in enumerate(models):
-        setting = best_setting(bars, tried[tried["model"] == model])
-        grid = [[setting[key]] for key in SETTING]
-        val_part, on_val = measure(bars, val, *grid)
-        test_part, on_test = measure(bars, test, *grid)
+    models = estimator_names(bars.models)
+    settings = {model: best_setting(bars, tried[tried["model"] == model]) for model in models}
+    grid = BarlengthMask(**{key: sorted({setting[key] for setting in settings.values()}) for key in SETTING})
+    val, on_val = measure(bars, val, grid)
+    table, on_test = measure(bars, test, grid)
+    row, rows, scales = judge(bars, table), [], {}
+    for e, (model, setting) in enumerate(settings.items()):
+        place = (slice(None), e, *(getattr(grid, key).index(setting[key]) for key in SETTING))
         # Maps fade towards the ends of a bar: one factor, from the validation part, makes lengths comparable.
-        scales[model] = lengths.scale_factor(on_val[:, e, 0, 0, 0], val_part)
-        test_part[model] = scales[model] * on_test[:, e, 0, 0, 0]
-        rows.append(row(bars, model, setting, test_part, test_part[model].to_numpy()))
-        table = table.merge(test_part[["objid", model]], on="objid")
+        scales[model] = lengths.scale_factor(on_val[place], val)
+        table[model] = scales[model] * on_test[place]
+        rows.append(row(model, table[model], setting))
     control = pd.read_csv(OUT / "control" / "predictions.csv")[["objid", "cnn_length"]]
     table = table.merge(control.rename(columns={"cnn_length": "control"}), on="objid", how="left")
     shared = table.dropna(subset="control").reset_index(drop=True)
-    rows.append(row(bars, "control", dict.fromkeys(SETTING), shared, shared["control"].to_numpy()))
+    row_of_shared = judge(bars, shared)
+    rows.append(row_of_shared("control", shared["control"]))
     rows = pd.DataFrame(rows).assign(scale=lambda t: t["model"].map(scales))
     save_table(OUT / "barlength_correlations_test.csv", rows)
     table["hoyle_length"] = lengths.catalogue_arcsec(table)
     save_table(OUT / "barlengths.csv", table[["objid", "asset_id", "PETROR90_R", "hoyle_length", *models, "control"]])
 
-    best = tried.loc[tried["correlation"].idxmax(), "model"]
+    best = lengths.best(tried)["model"]
     samples = lengths.resamples(len(shared), bars.xai.bootstrap, bars.xai.seed)
-    on_shared = row(bars, best, dict.fromkeys(SETTING), shared, shared[best].to_numpy())
     metrics = {
         "best_on_validation": best,
         "test": rows[rows["model"] == best].iloc[0].to_dict(),
         "on_the_control's_galaxies": {
             "galaxies": len(shared),
-            "saliency": on_shared,
+            "saliency": row_of_shared(best, shared[best]),
             "control": rows[rows["model"] == "control"].iloc[0].to_dict(),
             **lengths.difference(shared[best].to_numpy(), shared["control"].to_numpy(), shared, samples),
         },
@@ -92,7 +94,7 @@ def test_best(bars: Bars, val: pd.DataFrame, test: pd.DataFrame) -> None:
     save_json(OUT / "metrics" / "barlengths.json", metrics)
 
 
-def measure(bars: Bars, catalogue: pd.DataFrame, corr, count, xinput) -> tuple[pd.DataFrame, np.ndarray]:
+def measure(bars: Bars, catalogue: pd.DataFrame, grid: BarlengthMask) -> tuple[pd.DataFrame, np.ndarray]:
     """The galaxies that have heatmaps, and their lengths in arcsec, (N, estimators, C, L, X)."""
     folders = [OUT / model / "heatmaps" / str(bars.xai.smoothgrad.smooth_noise) for model in bars.models]
     images = Path(bars.data.path) / survey.CATALOGUE_IMAGES
@@ -106,7 +108,7 @@ def measure(bars: Bars, catalogue: pd.DataFrame, corr, count, xinput) -> tuple[p
         grey = survey.grey(survey.shrink(image, bars.data.crop, size))
         pixel = bars.data.crop / size * survey.PIXEL_SCALE * galaxy.PETROR90_R
         found.append(galaxy.Index)
-        measured.append(pixel * estimates(heatmaps, grey, corr, count, xinput))
+        measured.append(pixel * estimates(heatmaps, grey, grid.corr_threshold, grid.len_threshold, grid.xinput))
     if not found:
         raise InputError(f"{folders[0]}: no heatmap of any galaxy of this part of the catalogue")
     return catalogue.loc[found].reset_index(drop=True), np.array(measured)
@@ -115,7 +117,7 @@ def measure(bars: Bars, catalogue: pd.DataFrame, corr, count, xinput) -> tuple[p
 def best_setting(bars: Bars, tried: pd.DataFrame) -> dict:
     if bars.xai.test_setting:
         return bars.xai.test_setting.model_dump()
-    best = tried.loc[tried["correlation"].idxmax()]
+    best = lengths.best(tried)
     return {
         "corr_threshold": float(best["corr_threshold"]),
         "len_threshold": int(best["len_threshold"]),
@@ -123,12 +125,17 @@ def best_setting(bars: Bars, tried: pd.DataFrame) -> dict:
     }
 
 
-def row(bars: Bars, model: str, setting: dict, catalogue: pd.DataFrame, arcsec: np.ndarray) -> dict:
-    """A row of the published table: the columns published, then errors and more figures."""
+def judge(bars: Bars, catalogue: pd.DataFrame) -> Callable[..., dict]:
+    """Compare lengths of these galaxies: a row of the published table, its columns, then errors and more figures."""
     samples = lengths.resamples(len(catalogue), bars.xai.bootstrap, bars.xai.seed)
     true = survey.true_lengths(bars.data.truth, catalogue["asset_id"]) if bars.data.truth else None
-    noise = bars.xai.smoothgrad.smooth_noise if model != "control" else None
-    return {"model": model, "smooth_noise": noise, **setting} | lengths.compare(arcsec, catalogue, true, samples)
+
+    def row(model: str, arcsec: ArrayLike, setting: dict | None = None) -> dict:
+        noise = bars.xai.smoothgrad.smooth_noise if model != "control" else None
+        figures = lengths.compare(np.asarray(arcsec), catalogue, true, samples)
+        return {"model": model, "smooth_noise": noise, **(setting or dict.fromkeys(SETTING))} | figures
+
+    return row
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main() -> None:
 def best_on_validation(models: list[str]) -> str:
     """Which of the estimators followed people best, at its best setting."""
     tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
-    return tried.loc[tried.loc[tried["model"].isin(models), "correlation"].idxmax(), "model"]
+    return lengths.best(tried[tried["model"].isin(models)])["model"]
 
 
 def examples(bars: Bars, measured: pd.DataFrame, table: pd.DataFrame, rows: int = 6) -> plt.Figure:
