@@ -12,7 +12,7 @@ from skylight.surveys.volunteers import ANSWERS, BAR
 
 
 def bar_heatmaps(model: keras.Model, images: np.ndarray, crop: int, settings: Smoothgrad, first: int = 0) -> np.ndarray:
-    """SmoothGrad of the answer "there is a bar", largest of the colours, min-max normalised.
+    """SmoothGrad of the answer "there is a bar", one value for the three colours, min-max normalised.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def bar_heatmaps(model: keras.Model, images: np.ndarray, crop: int, settings: Sm
         maps = symmetrised(METHODS["smoothgrad"], model, inputs, target, samples=1, **moved, **noise)
     else:
         maps = METHODS["smoothgrad"](model, inputs, target, samples=settings.smooth_samples, **noise)
-    return min_max(maps.max(axis=-1))
+    return min_max(getattr(maps, settings.colours)(axis=-1))
 
 
 def equally_bright(images: np.ndarray, crop: int, level: float) -> np.ndarray:

@@ -41,8 +41,8 @@ def comments(section: CommentedMap, prefix: str = "") -> dict[str, tuple[str, st
 
 def number(text: str) -> object:
     """The value that a comment goes on with: ``1,220,000 ...``, ``1e-3)``, ``false). ...``, ``up to 100``, ``all``."""
-    word = re.match(r"(?:up to )?(-?[\d,]*\.?\d+(?:e-?\d+)?|true|false|all)\b", text)
-    assert word, f"published: {text!r} is no number, true, false or all"
+    word = re.match(r"(?:up to )?(-?[\d,]*\.?\d+(?:e-?\d+)?|true|false|null|max|all)\b", text)
+    assert word, f"published: {text!r} is no number, true, false, null, max or all"
     return word[1] if word[1] == "all" else YAML(typ="safe").load(re.sub(r",(?=\d{3})", "", word[1]))
 
 

@@ -24,7 +24,7 @@ def correlation(measured: np.ndarray, reference: np.ndarray) -> float:
 
 
 def correlations(measured: np.ndarray, reference: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Pearson correlation of (N,) lengths in each of the `resamples`, (B,).
+    """Pearson correlation of (N,) lengths in each of the bootstrap samples of `sample_counts`, (B,).
 
     No sample is copied: how often it has each galaxy, times the galaxies' products, gives all of its sums.
     """
@@ -42,9 +42,13 @@ def scale_factor(measured: np.ndarray, catalogue: pd.DataFrame) -> float:
 
 
 def resamples(count: int, times: int, seed: int) -> np.ndarray:
-    """How often each of ``count`` galaxies is in each of ``times`` bootstrap samples, (times, count)."""
-    drawn = np.random.default_rng(seed).integers(0, count, (times, count))
-    return np.stack([np.bincount(sample, minlength=count) for sample in drawn]).astype(float)
+    """Indices of ``times`` bootstrap samples of ``count`` galaxies, (times, count)."""
+    return np.random.default_rng(seed).integers(0, count, (times, count))
+
+
+def sample_counts(count: int, times: int, seed: int) -> np.ndarray:
+    """How often each of the galaxies is in each of these `resamples`, (times, count)."""
+    return np.stack([np.bincount(sample, minlength=count) for sample in resamples(count, times, seed)]).astype(float)
 
 
 def compare(
@@ -55,20 +59,19 @@ def compare(
     Parameters
     ----------
     arcsec : np.ndarray, shape (N,)
-        Measured lengths, positive.
+        Measured lengths.
     catalogue : pandas.DataFrame
         N rows of `skylight.surveys.galaxy_zoo.read_catalogue`.
     true_arcsec : np.ndarray, shape (N,), optional
         Of simulated galaxies.
     samples : np.ndarray, shape (B, N)
-        Of `resamples`; an error is the standard deviation over them.
+        Of `sample_counts`; an error is the standard deviation over them.
 
     Returns
     -------
     dict
         ``correlation`` of the lengths in arcsec, as published; ``correlation_scaled`` of the lengths in units of the
-        galaxy's size, which sizes alone cannot raise; ``rmse`` in kpc/h; their ``_error``; ``correlation_log`` of the
-        lengths' logarithms (see `best`); ``correlation_true``.
+        galaxy's size, which sizes alone cannot raise; ``rmse`` in kpc/h; their ``_error``; ``correlation_true``.
     """
     human, kpc = catalogue_arcsec(catalogue), to_kpc(arcsec, catalogue)
     size, squares = catalogue["PETROR90_R"].to_numpy(), (kpc - catalogue["length_avg"].to_numpy()) ** 2
@@ -79,7 +82,6 @@ def compare(
         "correlation_scaled_error": correlations(arcsec / size, human / size, samples).std(),
         "rmse": np.sqrt(squares.mean()),
         "rmse_error": np.sqrt(samples @ squares / len(squares)).std(),
-        "correlation_log": correlation(np.log(arcsec), np.log(human)),
     }
     if true_arcsec is not None:
         result["correlation_true"] = correlation(arcsec, true_arcsec)
@@ -87,12 +89,8 @@ def compare(
 
 
 def best(tried: pd.DataFrame) -> pd.Series:
-    """The row, of figures of `compare`, of the setting or estimator to measure with.
-
-    It is the one of the largest ``correlation_log``. People's scatter is a share of the length, so in logarithms all
-    galaxies count alike; by the ``correlation`` in arcsec a few large galaxies of the validation part decide.
-    """
-    return tried.loc[tried["correlation_log"].idxmax()]
+    """The row, of figures of `compare`, of the setting and estimator to measure with: of the largest correlation."""
+    return tried.loc[tried["correlation"].idxmax()]
 
 
 def difference(first: np.ndarray, second: np.ndarray, catalogue: pd.DataFrame, samples: np.ndarray) -> dict[str, float]:

@@ -102,6 +102,7 @@ class Smoothgrad(Section):
     smooth_samples: int = Field(ge=1)
     smooth_noise: float = Field(ge=0)
     brightness: Fraction | None = Field(description="luminance that the galaxies are brought to first; null: as is")
+    colours: Literal["mean", "max"] = Field(description="what a map keeps of the three colours")
     symmetries: bool = Field(description="share the samples out over the turns and reflections of the image")
     shift: int = Field(ge=0, description="pixels by which the samples are shifted as well")
     seed: Seed

@@ -76,7 +76,7 @@ def test_best(bars: Bars, val: pd.DataFrame, test: pd.DataFrame) -> None:
     save_table(OUT / "barlengths.csv", table[["objid", "asset_id", "PETROR90_R", "hoyle_length", *models, "control"]])
 
     best = lengths.best(tried)["model"]
-    samples = lengths.resamples(len(shared), bars.xai.bootstrap, bars.xai.seed)
+    samples = lengths.sample_counts(len(shared), bars.xai.bootstrap, bars.xai.seed)
     metrics = {
         "best_on_validation": best,
         "test": rows[rows["model"] == best].iloc[0].to_dict(),
@@ -127,7 +127,7 @@ def best_setting(bars: Bars, tried: pd.DataFrame) -> dict:
 
 def judge(bars: Bars, catalogue: pd.DataFrame) -> Callable[..., dict]:
     """Compare lengths of these galaxies: a row of the published table, its columns, then errors and more figures."""
-    samples = lengths.resamples(len(catalogue), bars.xai.bootstrap, bars.xai.seed)
+    samples = lengths.sample_counts(len(catalogue), bars.xai.bootstrap, bars.xai.seed)
     true = survey.true_lengths(bars.data.truth, catalogue["asset_id"]) if bars.data.truth else None
 
     def row(model: str, arcsec: ArrayLike, setting: dict | None = None) -> dict:

@@ -52,7 +52,7 @@ def test_maps_of_equally_bright_galaxies_do_not_depend_on_their_brightness(galax
     faint = np.rint(0.6 * galaxies).astype(np.uint8)
     for brightness, alike in ((0.4, True), (None, False)):
         settings = Smoothgrad(
-            smooth_samples=8, smooth_noise=0.0, brightness=brightness, symmetries=True, shift=0, seed=0
+            smooth_samples=8, smooth_noise=0.0, brightness=brightness, colours="mean", symmetries=True, shift=0, seed=0
         )
         first, second = (bar_heatmaps(model, images, CROP, settings) for images in (galaxies, faint))
         assert first.shape == (3, SIZE, SIZE)
