@@ -90,6 +90,9 @@ def test_the_table_of_bars_is_what_was_measured():
     assert row("correlation, saliency (best on validation)")[1] == r(lengths["test"])
     assert row("the same on the control's galaxies")[1] == r(shared["saliency"])
     assert row("correlation, control")[1] == r(shared["control"])
+    for name, key in (("the ruler's lead over the control", ""), ("its lead in lengths over galaxy sizes", "_scaled")):
+        gain = f"correlation{key}_gain"
+        assert row(name)[1] == f"{shared[gain]:+.3f} ± {shared[f'{gain}_error']:.3f}"
     assert row("correlation, sizes alone")[1] == f"{lengths['sizes_alone']:.3f}"
     assert row("correlation, ceiling of people's scatter")[1] == f"{lengths['ceiling']['correlation']:.3f}"
     rmse = " / ".join(f"{part['rmse']:.2f}" for part in (shared["saliency"], shared["control"]))
