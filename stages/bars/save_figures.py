@@ -119,7 +119,7 @@ def grid(bars: Bars) -> plt.Figure:
             shown = ax.imshow(cells, vmin=0.4, vmax=1, cmap=plotting.SEQUENTIAL, aspect="auto")
             ax.set_xticks(range(cells.shape[1]), cells.columns, fontsize=6, rotation=90)
             ax.set_yticks(range(cells.shape[0]), cells.index, fontsize=6)
-            ax.set_title(LABELS[model], fontsize=7)
+            ax.set_title(LABELS[model], fontsize=6)
         row[0].set_ylabel("map x image" if xinput else "map", fontsize=8)
     figure.supxlabel("len_threshold (pixels)", fontsize=8)
     figure.supylabel("corr_threshold", fontsize=8)
