@@ -1,8 +1,8 @@
 """Measure the bar of any galaxy: ``python -m stages.bars.measure IMAGE... [--petror90 ARCSEC] [--draw FOLDER]``.
 
-Prints the share of volunteers who would see a bar, and how long it is, by the trained networks and the best setting of
-the validation part. Images are JPEG, PNG or FITS, centred on the galaxy and of 8.48 PETROR90_R on a side, as the
-survey's are; with PETROR90_R in arcsec the length is in arcsec too.
+Prints the share of volunteers who would see a bar, and how long it is, by the trained networks and the setting that
+the test part was measured with. Images are JPEG, PNG or FITS, centred on the galaxy and of 8.48 PETROR90_R on a side,
+as the survey's are; with PETROR90_R in arcsec the length is in arcsec too.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import pandas as pd
 from skylight import params
 from skylight.barlength import bar_ends, bar_lengths, bar_pixels
 from skylight.errors import InputError, script
-from skylight.evaluation import lengths
 from skylight.params.bars import Bars
 from skylight.surveys import galaxy_zoo as survey
 from skylight.surveys.volunteers import ANSWERS, BAR
@@ -37,15 +36,13 @@ def main() -> None:
     small = np.stack([survey.shrink(picture, bars.data.crop, bars.data.size) for picture in pictures])
     fractions, heatmaps = explain(bars, small)
 
-    tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
-    best = lengths.best(tried[tried["model"] == "averageheatmaps"])
-    tested = pd.read_csv(OUT / "barlength_correlations_test.csv").set_index("model")
-    scale = tested.loc["averageheatmaps", "scale"] * bars.data.crop / bars.data.size * survey.PIXEL_SCALE
+    tested = pd.read_csv(OUT / "barlength_correlations_test.csv").set_index("model").loc["averageheatmaps"]
+    setting = tested["corr_threshold"], int(tested["len_threshold"])
+    scale = tested["scale"] * bars.data.crop / bars.data.size * survey.PIXEL_SCALE
     for path, picture, image, fraction, heatmap in zip(
         arguments.images, pictures, small, fractions, heatmaps, strict=True
     ):
-        shown = heatmap * survey.grey(image) if best["xinput"] else heatmap
-        setting = best["corr_threshold"], int(best["len_threshold"])
+        shown = heatmap * survey.grey(image) if tested["xinput"] else heatmap
         length = scale * bar_lengths(shown, *([value] for value in setting))[0, 0]
         line = f"{path}: bar probability {fraction:.2f}, length {length:.2f} PETROR90_R"
         print(line + (f" = {length * arguments.petror90:.1f} arcsec" if arguments.petror90 else ""))
