@@ -24,15 +24,16 @@ def correlation(measured: np.ndarray, reference: np.ndarray) -> float:
 
 
 def correlations(measured: np.ndarray, reference: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Pearson correlation of (N,) lengths in each of the bootstrap samples of `sample_counts`, (B,).
+    """Pearson correlation of (N,) lengths in each of the bootstrap samples of `sample_counts`, (B,); NaN as above.
 
     No sample is copied: how often it has each galaxy, times the galaxies' products, gives all of its sums.
     """
     x, y = measured - measured.mean(), reference - reference.mean()
     moments = samples @ np.stack([x, y, x * x, y * y, x * y], axis=1) / samples.sum(axis=1, keepdims=True)
     mx, my, xx, yy, xy = moments.T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (xy - mx * my) / np.sqrt((xx - mx**2) * (yy - my**2))
+    vx, vy = xx - mx**2, yy - my**2
+    defined = (vx > 1e-12 * x.var()) & (vy > 1e-12 * y.var())  # less is what rounding leaves of equal lengths
+    return (xy - mx * my) / np.sqrt(np.where(defined, vx * vy, np.nan))
 
 
 def scale_factor(measured: np.ndarray, catalogue: pd.DataFrame) -> float:

@@ -45,6 +45,9 @@ def test_the_sums_of_a_bootstrap_sample_are_those_of_its_galaxies(catalogue):
         [np.corrcoef(measured[sample], people[sample])[0, 1] for sample in drawn],
     )
     assert np.isnan(lengths.correlation(np.ones(300), people))
+    alone = np.zeros((2, 300))
+    alone[0, 5], alone[1, :] = 300, 1
+    assert np.isnan(lengths.correlations(measured, people, alone)).tolist() == [True, False]
 
 
 def test_sizes_alone_raise_one_correlation_and_not_the_other(catalogue):
