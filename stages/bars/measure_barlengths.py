@@ -126,7 +126,10 @@ def best_setting(bars: Bars, tried: pd.DataFrame) -> dict:
 
 
 def judge(bars: Bars, catalogue: pd.DataFrame) -> Callable[..., dict]:
-    """Compare lengths of these galaxies: a row of the published table, its columns, then errors and more figures."""
+    """A function from an estimator's lengths of these galaxies, in arcsec, to its row of the published table.
+
+    The published columns come first, then errors and more figures.
+    """
     samples = lengths.sample_counts(len(catalogue), bars.xai.bootstrap, bars.xai.seed)
     true = survey.true_lengths(bars.data.truth, catalogue["asset_id"]) if bars.data.truth else None
 

@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 
+from skylight.attribution.gradients import saliency
 from skylight.bar_maps import bar_heatmaps, equally_bright
+from skylight.heatmaps import min_max
 from skylight.params.bars import Smoothgrad
 from skylight.surveys.galaxy_zoo import PIXEL_SCALE, grey
-from skylight.surveys.volunteers import ANSWERS
+from skylight.surveys.volunteers import ANSWERS, BAR
 
 CROP, SIZE = 136, 68
 
@@ -42,19 +44,34 @@ def test_what_would_be_too_bright_is_clipped_and_black_images_stay(galaxies):
     assert np.array_equal(equally_bright(black, CROP, 0.5), black)
 
 
-def test_maps_of_equally_bright_galaxies_do_not_depend_on_their_brightness(galaxies):
+@pytest.fixture(scope="module")
+def model():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((SIZE, SIZE, 3))
     x = keras.layers.Conv2D(4, 5, strides=2, activation="swish")(inputs)
     x = keras.layers.Conv2D(8, 5, strides=2, activation="swish")(x)
     answers = keras.layers.Dense(len(ANSWERS), activation="sigmoid")(keras.layers.GlobalAveragePooling2D()(x))
-    model = keras.Model(inputs, answers)
+    return keras.Model(inputs, answers)
+
+
+def settings(**changes):
+    plain = {"smooth_samples": 8, "smooth_noise": 0.0, "brightness": None, "colours": "mean", "symmetries": True}
+    return Smoothgrad(**plain | {"shift": 0, "seed": 0} | changes)
+
+
+def test_maps_of_equally_bright_galaxies_do_not_depend_on_their_brightness(model, galaxies):
     faint = np.rint(0.6 * galaxies).astype(np.uint8)
     for brightness, alike in ((0.4, True), (None, False)):
-        settings = Smoothgrad(
-            smooth_samples=8, smooth_noise=0.0, brightness=brightness, colours="mean", symmetries=True, shift=0, seed=0
-        )
-        first, second = (bar_heatmaps(model, images, CROP, settings) for images in (galaxies, faint))
+        chosen = settings(brightness=brightness)
+        first, second = (bar_heatmaps(model, images, CROP, chosen) for images in (galaxies, faint))
         assert first.shape == (3, SIZE, SIZE)
         assert (first.min(), first.max()) == (0, 1)
         assert (np.abs(first - second).mean() < 0.005) == alike
+
+
+@pytest.mark.parametrize("colours", ["mean", "max"])
+def test_a_map_keeps_the_mean_or_the_largest_of_the_colours(model, galaxies, colours):
+    inputs, target = galaxies.astype(np.float32) / 255, ANSWERS.index(BAR)
+    expected = getattr(np, colours)(saliency(model, inputs, target), axis=-1)  # SmoothGrad without noise
+    found = bar_heatmaps(model, galaxies, CROP, settings(colours=colours, symmetries=False))
+    assert np.allclose(found, min_max(expected), atol=1e-4)

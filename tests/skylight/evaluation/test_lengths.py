@@ -74,6 +74,11 @@ def test_the_gain_of_a_better_estimator(catalogue):
     assert not any(same.values())
 
 
+def test_the_best_row_is_that_of_the_largest_correlation():
+    tried = pd.DataFrame({"model": ["a", "b", "c"], "correlation": [0.3, 0.9, np.nan], "rmse": [1.0, 9.0, 0.1]})
+    assert lengths.best(tried)["model"] == "b"
+
+
 def test_the_ceiling(catalogue):
     noise = 0.15 * catalogue["length_avg"] / 2
     assert lengths.ceiling(catalogue)["rmse"] == pytest.approx(np.sqrt((noise**2).mean()))

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from skylight.barlength import bar_lengths
+from skylight.surveys.galaxy_zoo import PIXEL_SCALE
 from skylight.surveys.volunteers import ANSWERS
 from stages.bars import (
     control_model,
@@ -185,6 +187,21 @@ def test_what_users_may_get_wrong_is_one_line(copy):
     )
     change_params(lambda bars: bars["networks"]["vgg16"].update(weights="imagenet"))
     assert "weights imagenet need width 1" in fails(train_models, "vgg16")
+
+
+def test_one_galaxy_is_measured_with_the_setting_of_the_test_part(copy, capsys, monkeypatch):
+    heatmap = np.random.default_rng(0).random((71, 71))
+    monkeypatch.setattr(measure, "explain", lambda bars, images: (np.array([0.5]), heatmap[None]))
+    path = Path("out/bars/barlength_correlations_test.csv")
+    table = pd.read_csv(path).set_index("model")
+    for corr_threshold, len_threshold, scale in ((1.0, 12, 1.0), (1.0, 3, 3.5)):
+        row = {"corr_threshold": corr_threshold, "len_threshold": len_threshold, "xinput": False, "scale": scale}
+        table.loc["averageheatmaps", list(row)] = list(row.values())
+        table.to_csv(path)
+        run(measure, next(Path("data/simulated/galaxy_zoo/images_gz2/images").iterdir()))
+        pixels = scale * bar_lengths(heatmap, [corr_threshold], [len_threshold])[0, 0]
+        crop = YAML().load(Path("params.yaml"))["bars"]["data"]["crop"]
+        assert f"length {pixels * crop / 71 * PIXEL_SCALE:.2f} PETROR90_R" in capsys.readouterr().out
 
 
 def test_one_galaxy_from_the_command_line(copy, capsys):
