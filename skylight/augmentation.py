@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from skylight.training import shuffled
+from skylight.training import shuffled, untuned
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def plain_batches(images: np.ndarray, labels: np.ndarray | None, batch_size: int
         scaled = tf.cast(drawn, tf.float32) / 255
         return scaled if labels is None else (scaled, tf.gather(tf.constant(labels), rows))
 
-    return tf.data.Dataset.range(len(images)).batch(batch_size).map(batch).prefetch(2)
+    return untuned(tf.data.Dataset.range(len(images)).batch(batch_size).map(batch).prefetch(2))
 
 
 def augment(images: tf.Tensor, seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:

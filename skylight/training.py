@@ -95,6 +95,17 @@ def ordered_batches(inputs: np.ndarray, labels: np.ndarray, batch_size: int) -> 
     return tf.data.Dataset.range(len(inputs)).batch(batch_size).map(lambda rows: (take(rows), take_labels(rows)))
 
 
+def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Do without TensorFlow's tuner of datasets.
+
+    It is of no use here, and its thread sleeps, each time twice as long, up to a minute: who has read the last batch
+    waits until it wakes.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
+
+
 def _gatherer(values: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     values = tf.constant(values)
     return lambda rows: tf.gather(values, rows)
@@ -160,15 +171,12 @@ def fit(
         done = keeper.finished_epochs()
         if done:
             print(f"continuing {name} after epoch {done} of {epochs}")
-        # The tuner's thread, of no use here, may sleep for up to a minute when it is asked to end.
-        untuned = tf.data.Options()
-        untuned.autotune.enabled = False
         model.fit(
-            batches(done).with_options(untuned),
+            untuned(batches(done)),
             initial_epoch=done,
             epochs=epochs,
             steps_per_epoch=steps,
-            validation_data=validation,
+            validation_data=None if validation is None else untuned(validation),
             callbacks=[*callbacks, keeper],
             shuffle=False,  # the batches come shuffled
             verbose=2,

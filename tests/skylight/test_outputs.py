@@ -1,6 +1,8 @@
 """Outputs are whole or not there."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,3 +43,16 @@ def test_a_script_reports_the_users_error_in_one_line(capsys):
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == "error: table.csv row 3: no id"
+
+
+def test_a_script_has_garbage_looked_for_less_often_and_not_at_the_exit():
+    program = """
+import atexit, gc
+atexit.register(lambda: print(gc.get_freeze_count() > 0))  # called last
+from skylight.errors import script
+usual = gc.get_threshold()[0]
+script(lambda: print(gc.get_threshold()[0] > 100 * usual))()
+print(gc.isenabled())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "True", "True"]

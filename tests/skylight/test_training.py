@@ -115,3 +115,15 @@ def test_a_kept_checkpoint_stands_for_the_training_until_it_is_forgotten(capfd):
     assert "continuing small after epoch 10 of 10" in capfd.readouterr().out
     training.forget("small")
     assert not training.Path(".checkpoints/small").exists()
+
+
+def test_the_datasets_of_a_training_are_not_tuned(monkeypatch):
+    fit, seen = keras.Model.fit, []
+
+    def watched(model, batches, **settings):
+        seen.extend(dataset.options().autotune.enabled for dataset in (batches, settings["validation_data"]))
+        return fit(model, batches, **settings)
+
+    monkeypatch.setattr(keras.Model, "fit", watched)
+    train(epochs=2)
+    assert seen == [False, False]
