@@ -37,7 +37,7 @@ def main() -> None:
     table = pd.read_csv(OUT / "barlength_correlations_test.csv").set_index("model")
     plotting.save(examples(bars, measured, table), FIGURES / "heatmaps.png")
     plotting.save(scatter(bars, measured, table), FIGURES / "barlengths.png")
-    plotting.save(grid(bars), FIGURES / "parameter_grid.png")
+    plotting.save(grid(bars, table), FIGURES / "parameter_grid.png")
     plotting.save(curves(bars), FIGURES / "training.png")
     plotting.save(residuals(bars), FIGURES / "vote_fractions.png")
     if bars.data.truth:
@@ -100,8 +100,8 @@ def scatter(bars: Bars, measured: pd.DataFrame, table: pd.DataFrame) -> plt.Figu
     return figure
 
 
-def grid(bars: Bars) -> plt.Figure:
-    """Correlation on the validation part over all settings."""
+def grid(bars: Bars, table: pd.DataFrame) -> plt.Figure:
+    """Correlation on the validation part over all settings; circles are those that the test part was measured with."""
     tried = pd.read_csv(OUT / "barlength_correlations_val.csv")
     models, xinputs = estimator_names(bars.models), bars.xai.barlength_mask.xinput
     figure, axes = plt.subplots(
@@ -120,8 +120,12 @@ def grid(bars: Bars) -> plt.Figure:
             ax.set_xticks(range(cells.shape[1]), cells.columns, fontsize=6, rotation=90)
             ax.set_yticks(range(cells.shape[0]), cells.index, fontsize=6)
             ax.set_title(LABELS[model], fontsize=6)
+            used = table.loc[model]
+            if used["xinput"] == xinput and used["corr_threshold"] in cells.index and used["len_threshold"] in cells:
+                place = cells.columns.get_loc(used["len_threshold"]), cells.index.get_loc(used["corr_threshold"])
+                ax.plot(*place, "o", ms=5, mfc="none", mec=plotting.COLOURS[1])
         row[0].set_ylabel("map x image" if xinput else "map", fontsize=8)
-    figure.supxlabel("len_threshold (pixels)", fontsize=8)
+    figure.supxlabel("len_threshold (pixels); circles: settings of the test part", fontsize=8)
     figure.supylabel("corr_threshold", fontsize=8)
     figure.colorbar(shown, ax=axes, label="correlation with people")
     return figure
