@@ -45,14 +45,15 @@ def test_a_script_reports_the_users_error_in_one_line(capsys):
     assert exit_.value.code == "error: table.csv row 3: no id"
 
 
-def test_a_script_has_garbage_looked_for_less_often_and_not_at_the_exit():
-    program = """
+@pytest.mark.parametrize(("first", "left"), [("import json", "True"), ("import duckdb", "False")])
+def test_a_script_has_garbage_looked_for_less_often_and_not_at_the_exit(first, left):
+    program = f"""
+{first}
 import atexit, gc
 atexit.register(lambda: print(gc.get_freeze_count() > 0))  # called last
 from skylight.errors import script
 usual = gc.get_threshold()[0]
-script(lambda: print(gc.get_threshold()[0] > 100 * usual))()
-print(gc.isenabled())
+script(lambda: print(gc.get_threshold()[0] > 50 * usual))()
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["True", "True", "True"]
+    assert ran.stdout.split() == ["True", left] and not ran.stderr
