@@ -14,8 +14,8 @@ class InputError(Exception):
 def script(main: Callable[..., None]) -> Callable[..., None]:
     """Decorate a script's ``main``: an `InputError` or a missing file becomes one line on stderr and exit status 1.
 
-    TensorFlow's import makes millions of objects that stay. Python would look through them for garbage again and again
-    while it grows, and twice more at the exit, together 2 s of 5 s: here it looks less often, and not at the exit.
+    TensorFlow's import makes 400,000 objects that stay. Python would look through them for garbage again and again while
+    it grows, and at the exit, together 2 s of 5 s: here it looks less often, and not at the exit.
     """
     atexit.register(_leave_the_rest)
 
@@ -34,5 +34,5 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
 
 def _leave_the_rest() -> None:
     """At the exit, look for no garbage among what is left; the system takes it all."""
-    if "duckdb" not in sys.modules:  # it prints pages about what was left
+    if "duckdb" not in sys.modules:  # which would print pages about what it finds left over
         gc.freeze()
