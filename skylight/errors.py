@@ -14,8 +14,8 @@ class InputError(Exception):
 def script(main: Callable[..., None]) -> Callable[..., None]:
     """Decorate a script's ``main``: an `InputError` or a missing file becomes one line on stderr and exit status 1.
 
-    TensorFlow's import makes 400,000 objects that stay. Python would look through them for garbage again and again while
-    it grows, and at the exit, together 2 s of 5 s: here it looks less often, and not at the exit.
+    TensorFlow's import makes 400,000 objects that stay. Python would look through them for garbage again and again
+    while it grows, and at the exit, together 2 s of 5 s: here it looks less often, and not at the exit.
     """
     atexit.register(_leave_the_rest)
 
