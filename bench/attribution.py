@@ -26,7 +26,7 @@ from bench.timing import medians, report
 from skylight.attribution import METHODS
 from skylight.attribution.maximization import activation_maximization
 from skylight.attribution.scoring import score_model
-from skylight.networks.applications import trunk
+from skylight.networks.applications import backbone
 from skylight.networks.periodic_cnn import periodic_cnn
 from skylight.networks.vgg6 import vgg6
 
@@ -34,7 +34,7 @@ IMAGES = 8
 
 
 def quarter_xception() -> keras.Model:
-    base = trunk(keras.applications.Xception, (96, 96, 3), width=0.25, pooling="avg")
+    base = backbone(keras.applications.Xception, (96, 96, 3), width=0.25, pooling="avg")
     return keras.Model(base.input, keras.layers.Dense(37, activation="sigmoid")(base.output), name="quarter_xception")
 
 

@@ -1,4 +1,4 @@
-"""Bar lengths for a whole grid of settings: the published threshold scan against `skylight.barlength`.
+"""Bar lengths for a whole grid of settings: the published threshold scan against `skylight.galaxies.bar_length`.
 
 Run as ``python -m bench.barlength``. Both measure the same SmoothGrad-like maps at the published size and grid and
 must agree exactly. The scan builds a mask and a correlation for each of 5,000 thresholds and a setting; its all-pairs
@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from bench.timing import medians, report
-from skylight.barlength import THRESHOLDS, bar_lengths
+from skylight.galaxies.bar_length import THRESHOLDS, bar_lengths
 
 SIZE = 224
 CORRELATIONS = [0.75, 0.8, 0.85, 0.9, 0.95]
@@ -53,7 +53,7 @@ def main() -> None:
             "published scan, all settings": lambda: keep(
                 "scan", [[[scan(m, c, n) for n in COUNTS] for c in CORRELATIONS] for m in maps]
             ),
-            "skylight.barlength, all settings": lambda: keep(
+            "skylight.galaxies.bar_length, all settings": lambda: keep(
                 "ours", [bar_lengths(m, CORRELATIONS, COUNTS) for m in maps]
             ),
             "one sort of the pixels above 0.5 (ideal)": lambda: [np.sort(m[m > 0.5]) for m in maps],
@@ -63,7 +63,7 @@ def main() -> None:
     title = (
         f"Bar lengths, {len(CORRELATIONS) * len(COUNTS)} settings of {MAPS} maps of {SIZE} x {SIZE}, the same lengths"
     )
-    report(title, seconds, "skylight.barlength, all settings")
+    report(title, seconds, "skylight.galaxies.bar_length, all settings")
 
 
 if __name__ == "__main__":

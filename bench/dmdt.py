@@ -1,4 +1,4 @@
-"""dmdt images: the published algorithm written literally, light-curve called directly, and `skylight.dmdt`.
+"""dmdt images: the published algorithm written literally, light-curve called directly, and `light_curves.dmdt`.
 
 The ideal is light-curve's own counting, which ours adds the normalisation to. The literal algorithm runs on a few of
 the light curves, its time is scaled to all.
@@ -9,8 +9,8 @@ import numpy as np
 
 from bench.timing import medians, report
 from skylight import params
-from skylight.dmdt import DmDt
-from skylight.lightcurves import light_curve
+from skylight.light_curves.curve import light_curve
+from skylight.light_curves.dmdt import DmDt
 
 OBJECTS, POINTS, LITERAL = 300, 250, 6
 

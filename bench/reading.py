@@ -18,12 +18,12 @@ import joblib
 import psutil
 
 from skylight import params
-from skylight.dmdt import DmDt
+from skylight.light_curves.arrays import Augmentation, transform, transform_batch
+from skylight.light_curves.dmdt import DmDt
+from skylight.light_curves.reading import open_survey
 from skylight.params import check
 from skylight.params.light_curves import CrtsLayout
-from skylight.surveys.crts import simulate_crts
-from skylight.surveys.light_curves import open_survey
-from skylight.transformation import Augmentation, transform, transform_batch
+from skylight.simulations.crts import simulate_crts
 
 SIZES = (1_000, 45_630)
 

@@ -18,12 +18,12 @@ import tensorflow as tf
 
 from bench.reading import PeakMemory
 from bench.timing import medians, report
+from skylight.alerts.packets import SIDE, containers
+from skylight.alerts.scoring import score_stream
+from skylight.alerts.triplets import triplets
 from skylight.attribution import METHODS
 from skylight.networks.vgg6 import vgg6
-from skylight.realbogus_scores import score_stream
-from skylight.surveys.ztf_alert_simulation import simulate
-from skylight.surveys.ztf_alerts import containers
-from skylight.triplets import SIDE, triplets
+from skylight.simulations.alerts import simulate
 
 PACKETS, LENGTHS = 200, (1_000, 10_000)
 

@@ -20,11 +20,11 @@ from keras import layers
 
 from bench.timing import medians
 from skylight.attribution.relevance import AlphaBeta, Epsilon, lrp
-from skylight.attribution.relevance.folding import fold
+from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.graph import Graph, Step, walk
 from skylight.attribution.relevance.layers import Largest, Linear, Pass, Sum
 from skylight.attribution.scoring import images_spec, score_model, target_scores
-from skylight.networks.applications import trunk
+from skylight.networks.applications import backbone
 from skylight.networks.vgg6 import vgg6
 
 RULES = {
@@ -57,7 +57,7 @@ def main() -> None:
 
 def xception() -> keras.Model:
     """Quarter width, with statistics of batch normalisation that are not those it starts with."""
-    base = trunk(keras.applications.Xception, (96, 96, 3), width=0.25, pooling="avg")
+    base = backbone(keras.applications.Xception, (96, 96, 3), width=0.25, pooling="avg")
     model = keras.Model(base.input, layers.Dense(37, activation="sigmoid", name="answers")(base.output))
     rng = np.random.default_rng(0)
     for layer in model.layers:

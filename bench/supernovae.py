@@ -17,10 +17,10 @@ import tensorflow as tf
 from skylight import params
 from skylight.attribution.relevance import lrp
 from skylight.attribution.scoring import images_spec, score_model, target_scores
+from skylight.candidates.hits import chunk_files, good_candidates, scaled
 from skylight.networks.deep_hits import deep_hits
 from skylight.outputs import save_array
-from skylight.surveys.hits import chunk_files, good_candidates, scaled
-from skylight.surveys.hits_simulation import simulate
+from skylight.simulations.hits import simulate
 
 CHUNK, BATCH = 1000, 64
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--published", type=int, default=1_000, help="candidates for the network of full width")
     options = parser.parse_args()
     supernovae = params.load().supernovae
-    build, rule = supernovae.network_options["cap"], supernovae.relevance.rule
+    build, rule = supernovae.network_options["cap"], supernovae.heatmaps.rule
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         counts = {"train": 0, "validation": 0, "test": options.candidates}

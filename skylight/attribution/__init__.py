@@ -1,13 +1,17 @@
-"""Explanations of a network's answer: every method a function of one shape, found by name in `METHODS`.
+"""Explanations of a network's decision. Every method is a function of the same shape.
 
-``METHODS["smoothgrad"](model, inputs, targets, samples=50, seed=0)`` gives maps (N, H, W, C) float32, where C is
-the number of channels of the inputs for methods that tell channels apart and 1 for those that do not.
+``smoothgrad(model, inputs, targets, samples=50, seed=0)`` returns maps (N, H, W, C) float32. C is the number of
+channels of the inputs for methods that tell channels apart, and 1 for the others. Import a method by its name
+(``from skylight.attribution import smoothgrad``), or look up a name that was read from a parameter file in `METHODS`.
+
+The module of a function, and with it TensorFlow, is imported when the function is first used.
 """
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {
+_METHODS = {
     "saliency": "gradients",
     "gradient_x_input": "gradients",
     "smoothgrad": "gradients",
@@ -26,19 +30,62 @@ _HOMES = {
     "gradient_shap": "shapley",
     "lrp": "relevance",
 }
+_MODULES = _METHODS | {
+    "completeness_gap": "gradients",
+    "lighting": "occlusion",
+    "background": "shapley",
+    "lrp_layerwise": "relevance",
+    "activation_maximization": "maximization",
+    "symmetrised": "symmetries",
+    "Pix2Pix": "pix2pixai",
+    "class_map": "pix2pixai",
+}
+"""Name -> the module that it is imported from. The imports below are the same list for editors and type checkers."""
+
+if TYPE_CHECKING:
+    from skylight.attribution.cam import gradcam, gradcam_plus_plus, layercam, scorecam
+    from skylight.attribution.gradients import (
+        completeness_gap,
+        deconvnet,
+        gradient_x_input,
+        guided_backpropagation,
+        integrated_gradients,
+        saliency,
+        smoothgrad,
+        vargrad,
+    )
+    from skylight.attribution.maximization import activation_maximization
+    from skylight.attribution.occlusion import blanking, lighting, patch_occlusion, rise
+    from skylight.attribution.pix2pixai import Pix2Pix, class_map
+    from skylight.attribution.relevance import lrp, lrp_layerwise
+    from skylight.attribution.shapley import background, deep_shap, gradient_shap
+    from skylight.attribution.symmetries import symmetrised
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})
 
 
 class _Methods(Mapping):
-    """Name -> method; its module, and with it TensorFlow, is imported when the method is asked for."""
+    """Maps the name of a method to its function."""
 
     def __getitem__(self, name: str) -> Callable:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        if name not in _METHODS:
+            raise KeyError(name)
+        return __getattr__(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_HOMES)
+        return iter(_METHODS)
 
     def __len__(self) -> int:
-        return len(_HOMES)
+        return len(_METHODS)
 
 
 METHODS: Mapping[str, Callable] = _Methods()
+"""Every method that takes (model, inputs, targets), by its name."""

@@ -11,12 +11,12 @@ from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
+    cached_per_model,
     images_spec,
     layer_outputs,
     output_model,
     over_batches,
     over_variants,
-    per_model,
     resolve_inputs,
     resolve_targets,
     score_model,
@@ -182,11 +182,11 @@ def scorecam(
     layer = spatial_layer(model, layer)
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
-    activations = over_batches(per_model(model, _activations, layer), inputs, batch_size=batch_size)
+    activations = over_batches(cached_per_model(model, _activations, layer), inputs, batch_size=batch_size)
     channels = activations.shape[1]
     weights = np.empty(len(inputs) * channels, np.float32)
     for _, pairs, answers in over_variants(
-        per_model(model, _masked_answers),
+        cached_per_model(model, _masked_answers),
         *(inputs, activations, targets),
         variants=channels,
         batch_size=batch_size,
@@ -218,7 +218,7 @@ def _cam(combine: Callable, model, inputs, targets, layer, batch_size) -> np.nda
     layer = spatial_layer(model, layer)
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
-    run = per_model(model, _compiled, combine, layer)
+    run = cached_per_model(model, _compiled, combine, layer)
     return over_batches(run, inputs, targets, batch_size=batch_size, label=combine.__name__[1:])
 
 

@@ -11,18 +11,18 @@ from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
+    cached_per_model,
     class_scores,
+    clone_layer,
+    clone_model_with,
     images_spec,
     over_batches,
     over_variants,
-    per_model,
     resolve_baseline,
     resolve_inputs,
     resolve_targets,
-    rewired,
     score_model,
     target_scores,
-    twin,
 )
 from skylight.errors import InputError
 
@@ -220,7 +220,7 @@ def integrated_gradients(
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
     start = resolve_baseline(inputs, baseline)
-    run = per_model(model, _path_gradients, steps)
+    run = cached_per_model(model, _path_gradients, steps)
     total = np.zeros_like(inputs)
     for rows, _, sums in over_variants(
         run, inputs, start, targets, variants=steps, batch_size=batch_size, label="integrated_gradients"
@@ -260,7 +260,7 @@ def completeness_gap(
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
     scores = [
-        over_batches(per_model(model, class_scores), images, batch_size=batch_size)
+        over_batches(cached_per_model(model, class_scores), images, batch_size=batch_size)
         for images in (inputs, resolve_baseline(inputs, baseline))
     ]
     change = np.take_along_axis(scores[0] - scores[1], targets[:, None], axis=1)[:, 0]
@@ -334,7 +334,7 @@ def deconvnet(
 def _gradients(model, inputs, targets, batch_size, label, network: Callable = score_model) -> np.ndarray:
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
-    run = per_model(model, _gradient, network)
+    run = cached_per_model(model, _gradient, network)
     return over_batches(run, inputs, targets, batch_size=batch_size, label=label)
 
 
@@ -367,7 +367,7 @@ def _mean_over_noise(statistic: Callable, model, inputs, targets, samples, noise
     axes = tuple(range(1, inputs.ndim))
     spread = np.float32(noise) * np.ptp(inputs, axis=axes, keepdims=True)
     firsts = np.arange(len(inputs), dtype=np.int64) * samples
-    compiled = per_model(model, _noisy_gradients, statistic)
+    compiled = cached_per_model(model, _noisy_gradients, statistic)
     like = statistic(tf.zeros([0, *inputs.shape[1:]])).numpy()
     means = np.zeros((len(inputs), *like.shape[1:]), like.dtype)
     for rows, _, sums in over_variants(
@@ -446,14 +446,14 @@ def _with_backward_relu(model: keras.Model, backward: Callable) -> keras.Model:
         return activation
 
     def swap(layer: keras.Layer) -> keras.Layer:
-        copy = twin(layer)
+        copy = clone_layer(layer)
         if isinstance(layer, keras.layers.ReLU):
             return keras.layers.Activation(relu(copy), name=layer.name)
         if getattr(layer, "activation", None) in (keras.activations.relu, keras.activations.relu6):
             copy.activation = relu(layer.activation)
         return copy
 
-    network = rewired(model, swap)
+    network = clone_model_with(model, swap)
     if not swapped:
         raise InputError(f"model {model.name}: has no ReLU for its backward pass to be changed")
     return network

@@ -19,14 +19,14 @@ WORTH = 0.5
 
 
 @dataclass(frozen=True)
-class Trunk:
+class LocalLayers:
     """The layers of a network before its first `Flatten`, and those from there on."""
 
     local: list[keras.Layer]
     rest: list[keras.Layer]
 
 
-def trunk(network: keras.Model, patch: tuple[int, int]) -> Trunk | None:
+def local_layers(network: keras.Model, patch: tuple[int, int]) -> LocalLayers | None:
     """Give the layers that may be run on windows, if all is of a kind that may and it pays for this ``patch``."""
     chain = _chain(network)
     split = next((i for i, layer in enumerate(chain) if isinstance(layer, layers.Flatten)), 0)
@@ -41,7 +41,7 @@ def trunk(network: keras.Model, patch: tuple[int, int]) -> Trunk | None:
                 cost = layer.kernel.shape.num_elements()
                 windowed += cost * sizes[0] * sizes[1]
                 whole += cost * layer.output.shape[1] * layer.output.shape[2]
-    return Trunk(local, chain[split:]) if windowed < WORTH * whole else None
+    return LocalLayers(local, chain[split:]) if windowed < WORTH * whole else None
 
 
 def _chain(network: keras.Model) -> list[keras.Layer]:
@@ -86,13 +86,18 @@ class _Axis:
 
 
 def changed_answers(
-    trunk: Trunk, images: tf.Tensor, rows: tf.Tensor, change: Callable[[tf.Tensor, list], tf.Tensor], patch, starts
+    network: LocalLayers,
+    images: tf.Tensor,
+    rows: tf.Tensor,
+    change: Callable[[tf.Tensor, list], tf.Tensor],
+    patch,
+    starts,
 ) -> tf.Tensor:
     """Run a network on images with one window changed.
 
     Parameters
     ----------
-    trunk : Trunk
+    network : LocalLayers
     images : (n, H, W, C) tensor
         The intact images.
     rows : (B,) tensor of int
@@ -115,7 +120,7 @@ def changed_answers(
     ]
     indices = [start[:, None] + tf.range(size) for start, size in zip(starts, sizes, strict=True)]
     window = change(_cut(intact, rows, indices), indices)
-    for layer in trunk.local:
+    for layer in network.local:
         if not isinstance(layer, _WINDOWED):
             intact, window = layer(intact, training=False), layer(window, training=False)
             continue
@@ -130,7 +135,7 @@ def changed_answers(
         intact, starts, sizes = layer(intact), firsts, reaches
     everywhere = [tf.broadcast_to(tf.range(size), [tf.shape(rows)[0], size]) for size in intact.shape[1:3]]
     answer = _overlay(tf.gather(intact, rows), everywhere, window, starts, sizes)
-    for layer in trunk.rest:
+    for layer in network.rest:
         answer = layer(answer, training=False) if isinstance(layer, layers.Dropout) else layer(answer)
     return answer
 

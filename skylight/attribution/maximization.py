@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from skylight.attribution.scoring import images_spec, layer_outputs, per_model, score_model
+from skylight.attribution.scoring import cached_per_model, images_spec, layer_outputs, score_model
 from skylight.errors import InputError
 
 
@@ -73,7 +73,7 @@ def activation_maximization(
     random = np.random.default_rng(seed)
     image = low + (high - low) * random.uniform(0.45, 0.55, (1, *network.input_shape[1:]))
     image, memory = tf.constant(image, tf.float32), tf.zeros(image.shape)
-    step = per_model(model, _step, layer)
+    step = cached_per_model(model, _step, layer)
     options = [tf.constant(number, tf.float32) for number in ((high - low) / 255, total_variation, norm)]
     for _ in tqdm(range(steps), desc="activation_maximization", unit="step", delay=3, leave=False):
         shift = random.integers(-jitter, jitter + 1, 2, dtype=np.int32)

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skylight.attribution.locality import changed_answers, trunk
+from skylight.attribution.locality import changed_answers, local_layers
 from skylight.attribution.scoring import (
     TARGETS,
+    cached_per_model,
     images_spec,
     output_model,
     over_batches,
     over_variants,
-    per_model,
     resolve_inputs,
     resolve_targets,
     score_model,
@@ -170,7 +170,7 @@ def rise(
         raise InputError(f"kept: must be between 0 and 1, got {kept}")
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
-    compiled = per_model(model, _masked_sums, cells)
+    compiled = cached_per_model(model, _masked_sums, cells)
     maps = np.zeros((*inputs.shape[:3], 1), np.float32)
     for rows, _, sums in over_variants(
         lambda *some: compiled(np.int64(seed), np.float32(kept), *some),
@@ -210,7 +210,7 @@ def lighting(model: keras.Model, *, value: float = 255.0, batch_size: int = 256)
     outputs = output_model(model)
     height, width, channels = _fixed_shape(outputs)
     cells = np.arange(height * width, dtype=np.int32)
-    run = per_model(model, _lit, height, width, channels)
+    run = cached_per_model(model, _lit, height, width, channels)
     lit = over_batches(run, cells, np.full(len(cells), value, np.float32), batch_size=batch_size, label="lighting")
     return lit.reshape(height, width, -1)
 
@@ -236,8 +236,10 @@ def _drops(model, network, inputs, targets, patch, stride, value, batch_size, la
     height, width = (
         1 + max(0, -(-(size - side) // step)) for size, side, step in zip(inputs.shape[1:3], patch, stride, strict=True)
     )
-    intact = over_batches(per_model(model, _answers, network), inputs, targets, batch_size=batch_size, label=label)
-    run = per_model(model, _occluded, network, patch, stride, width, float(value))
+    intact = over_batches(
+        cached_per_model(model, _answers, network), inputs, targets, batch_size=batch_size, label=label
+    )
+    run = cached_per_model(model, _occluded, network, patch, stride, width, float(value))
     drops = np.empty((len(inputs), height * width), np.float32)
     flat = drops.reshape(-1)
     for _, pairs, answers in over_variants(
@@ -261,7 +263,7 @@ def _answers(model: keras.Model, network: Callable) -> Callable:
 def _occluded(model: keras.Model, network: Callable, patch, stride, columns: int, value: float) -> Callable:
     """Compile images, targets, rows (B,), windows (B,) -> answers (B,) with window number ``windows`` occluded."""
     network = network(model)
-    local = trunk(network, patch)
+    local = local_layers(network, patch)
 
     @tf.function(input_signature=[images_spec(model), TARGETS, TARGETS, TARGETS])
     def run(images, targets, rows, windows):

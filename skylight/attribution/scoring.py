@@ -19,7 +19,7 @@ _SQUASHING = ("softmax", "sigmoid")
 _made: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
 
 
-def per_model(model: keras.Model, make: Callable[..., Any], *options: Any) -> Any:
+def cached_per_model(model: keras.Model, make: Callable[..., Any], *options: Any) -> Any:
     """Give ``make(model, *options)``, made at the first call and kept for as long as ``model`` lives.
 
     ``make`` is a function of a module, not a lambda; ``options`` are hashable. What is made must not refer to
@@ -52,15 +52,15 @@ def score_model(model: keras.Model) -> keras.Model:
     InputError
         If the model is subclassed or not built, or has several inputs or outputs, or one that is not (N, K).
     """
-    return per_model(model, _cut)
+    return cached_per_model(model, _cut)
 
 
 def output_model(model: keras.Model) -> keras.Model:
     """Give a functional model of the same layers and output as ``model``; the same object at every call.
 
-    For compiled functions that need probabilities: they may keep this one, but not ``model`` (see `per_model`).
+    For compiled functions that need probabilities: they may keep this one, but not ``model`` (see `cached_per_model`).
     """
-    return per_model(model, _copied)
+    return cached_per_model(model, _copied)
 
 
 def _copied(model: keras.Model) -> keras.Model:
@@ -81,7 +81,7 @@ def _cut(model: keras.Model) -> keras.Model:
     elif isinstance(last, keras.layers.Activation):
         score = before
     else:
-        score = twin(last, activation="linear")(before)
+        score = clone_layer(last, activation="linear")(before)
     return keras.Model(image, score, name=f"{model.name}_score")
 
 
@@ -116,7 +116,7 @@ def layer_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     }
 
 
-def twin(layer: keras.Layer, **changes: Any) -> keras.Layer:
+def clone_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
     """Copy a layer with some of its configuration changed; copy and layer share their variables.
 
     Raises
@@ -136,8 +136,8 @@ def twin(layer: keras.Layer, **changes: Any) -> keras.Layer:
     return copy
 
 
-def rewired(model: keras.Model, swap: Callable[[keras.Layer], keras.Layer]) -> keras.Model:
-    """Copy the score model of ``model`` with ``swap(layer)``, a `twin` or another layer, for every layer."""
+def clone_model_with(model: keras.Model, swap: Callable[[keras.Layer], keras.Layer]) -> keras.Model:
+    """Copy the score model of ``model`` with ``swap(layer)``, a `clone_layer` or another layer, for every layer."""
     return keras.models.clone_model(score_model(model), clone_function=swap, recursive=True)
 
 
@@ -207,7 +207,7 @@ def resolve_targets(
     if targets is None:
         if outputs == 1:
             return np.zeros(len(inputs), np.int32)
-        scores = over_batches(per_model(model, class_scores), inputs, batch_size=batch_size)
+        scores = over_batches(cached_per_model(model, class_scores), inputs, batch_size=batch_size)
         return scores.argmax(axis=1).astype(np.int32)
     targets = np.asarray(targets)
     if targets.dtype.kind not in "iu":

@@ -12,15 +12,15 @@ from skylight.attribution.scoring import (
     BATCH_SIZE,
     TARGETS,
     batches,
+    cached_per_model,
+    clone_layer,
+    clone_model_with,
     images_spec,
     over_variants,
-    per_model,
     resolve_inputs,
     resolve_targets,
-    rewired,
     score_model,
     target_scores,
-    twin,
 )
 from skylight.errors import InputError
 
@@ -80,7 +80,7 @@ def deep_shap(
     inputs = resolve_inputs(model, inputs)
     references = _references(model, inputs, background)
     targets = resolve_targets(model, inputs, targets, batch_size)
-    run = per_model(model, _deeplift)
+    run = cached_per_model(model, _deeplift)
     at_once = min(len(references), max(1, round(batch_size**0.5)))
     maps = np.zeros_like(inputs)
     owed = np.zeros(len(inputs))
@@ -123,18 +123,18 @@ def _deeplift(model: keras.Model) -> Callable:
 
     def swap(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, _MAXIMA):
-            nonlinearities.append(_Maximum(twin(layer)))
+            nonlinearities.append(_Maximum(clone_layer(layer)))
             return keras.layers.Lambda(nonlinearities[-1], name=layer.name)
         if isinstance(layer, _CELLWISE):
-            nonlinearities.append(_Cellwise(twin(layer)))
+            nonlinearities.append(_Cellwise(clone_layer(layer)))
             return keras.layers.Activation(nonlinearities[-1], name=layer.name)
-        copy = twin(layer)
+        copy = clone_layer(layer)
         if getattr(layer, "activation", keras.activations.linear) is not keras.activations.linear:
             nonlinearities.append(_Cellwise(layer.activation))
             copy.activation = nonlinearities[-1]
         return copy
 
-    network = rewired(model, swap)
+    network = clone_model_with(model, swap)
 
     @tf.function(input_signature=[images_spec(model), TARGETS, images_spec(model)])
     def run(images, targets, references):
@@ -277,7 +277,7 @@ def gradient_shap(
     random = np.random.default_rng(seed)
     choices = random.integers(len(references), size=(len(inputs), samples), dtype=np.int32)
     points = random.random((len(inputs), samples), dtype=np.float32)
-    compiled = per_model(model, _expected_gradients)
+    compiled = cached_per_model(model, _expected_gradients)
     maps = np.zeros_like(inputs)
     for rows, _, sums in over_variants(
         lambda *some: compiled(*some, references),

@@ -21,11 +21,11 @@ import tensorflow as tf
 from skylight.attribution.scoring import (
     TARGETS,
     batches,
+    cached_per_model,
     images_spec,
     output_model,
     over_batches,
     over_variants,
-    per_model,
     resolve_baseline,
     resolve_inputs,
     resolve_targets,
@@ -212,7 +212,7 @@ def faithfulness_correlation(
     targets = resolve_targets(model, inputs, targets)
     empty = resolve_baseline(inputs, baseline)
     maps = _checked(maps, inputs)
-    run = per_model(model, _mixed_outputs)
+    run = cached_per_model(model, _mixed_outputs)
     pixels = inputs.shape[1] * inputs.shape[2]
     size = max(1, round(share * pixels))
     flat = maps.reshape(*maps.shape[:-2], pixels)
@@ -260,7 +260,7 @@ def _curves(model, start, end, targets, maps, counts, seed, batch_size) -> np.nd
     maps = _checked(maps, start)
     if maps.ndim != 3:
         raise InputError(f"maps: must be one an input, {start.shape[:3]}, got {maps.shape}")
-    run = per_model(model, _mixed_outputs)
+    run = cached_per_model(model, _mixed_outputs)
     curves = np.empty(len(start) * len(counts))
     for _, pairs, outputs in over_variants(
         lambda start, end, targets, ranks, rows, points: run(

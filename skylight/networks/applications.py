@@ -8,13 +8,13 @@ from keras import layers
 from skylight.networks.normalization import FusedBatchNormalization
 
 
-def trunk(
+def backbone(
     application: Callable[..., keras.Model],
     shape: tuple[int, int, int],
     width: float = 1.0,
     activation: str = "relu",
     momentum: float = 0.99,
-    least_filters: int = 1,
+    min_filters: int = 1,
     **options,
 ) -> keras.Model:
     """Build the convolutional part of a ``keras.applications`` network, rescaled.
@@ -32,7 +32,7 @@ def trunk(
     momentum : float
         Momentum of every batch normalisation. With small training sets the moving averages need 0.9: at 0.99
         they have not settled by the end of the training.
-    least_filters : int
+    min_filters : int
         No convolution has fewer. Xception's first ones, of 32 and 64, would have 4 and 8 at a width of 1/8, too few to
         tell directions, and as they are few, more of them cost next to nothing.
     **options
@@ -49,7 +49,7 @@ def trunk(
         if isinstance(layer, layers.ReLU):
             return layers.Activation(activation, name=layer.name) if activation != "relu" else layer
         if "filters" in config:
-            config["filters"] = max(least_filters, round(config["filters"] * width))
+            config["filters"] = max(min_filters, round(config["filters"] * width))
         if config.get("activation") == "relu":
             config["activation"] = activation
         if isinstance(layer, layers.BatchNormalization):

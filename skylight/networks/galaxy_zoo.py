@@ -7,8 +7,7 @@ import numpy as np
 from keras import layers
 
 from skylight.errors import InputError
-from skylight.networks.applications import trunk
-from skylight.params.bars import Network, Train
+from skylight.networks.applications import backbone
 
 SWISH_GAIN = 1.8
 """Factor on Keras's initial weights that keeps the signal's spread from layer to layer under swish.
@@ -27,7 +26,7 @@ def galaxy_zoo(
     width: float = 1.0,
     momentum: float = 0.99,
     weights: str | None = None,
-    least_filters: int = 1,
+    min_filters: int = 1,
 ) -> keras.Model:
     """Build one of the networks, with swish in place of every ReLU and a sigmoid for each answer.
 
@@ -44,8 +43,8 @@ def galaxy_zoo(
     momentum : float
         Of every batch normalisation.
     weights : {None, "imagenet"}
-        What the trunk starts from; ImageNet needs ``width`` 1.
-    least_filters : int
+        What the backbone starts from; ImageNet needs ``width`` 1.
+    min_filters : int
         Of any convolution, whatever the width.
 
     Raises
@@ -57,7 +56,7 @@ def galaxy_zoo(
         raise InputError(f"no network is called {name!r} (known: {', '.join(APPLICATIONS)})")
     application = getattr(keras.applications, APPLICATIONS[name])
     pooling = None if name == "vgg16" else "avg"
-    base = trunk(application, shape, width, "swish", momentum, least_filters, weights=weights, pooling=pooling)
+    base = backbone(application, shape, width, "swish", momentum, min_filters, weights=weights, pooling=pooling)
     x = base.output
     if name == "vgg16":
         x = layers.Flatten(name="flatten")(x)
@@ -72,7 +71,7 @@ def galaxy_zoo(
     return model
 
 
-def begin_at(model: keras.Model, fractions: np.ndarray) -> None:
+def init_output_bias(model: keras.Model, fractions: np.ndarray) -> None:
     """Set the biases of the last layer so that an untrained network gives about these answers, (K,), in (0, 1).
 
     Most answers are rare. A network that begins at 1/2 first drives all of its sigmoids down together, for some of
@@ -82,38 +81,27 @@ def begin_at(model: keras.Model, fractions: np.ndarray) -> None:
     model.get_layer("answers").bias.assign(np.log(fractions / (1 - fractions)))
 
 
-def prepare(model: keras.Model, network: Network, settings: Train, steps: int) -> list[keras.callbacks.Callback]:
-    """Compile a network with the published loss and metric, and give the callbacks of its training.
-
-    Parameters
-    ----------
-    model : keras.Model
-    network, settings : sections of params.yaml
-    steps : int
-        Batches an epoch.
-    """
-    early_stopping = keras.callbacks.EarlyStopping(patience=settings.early_stopping.patience, restore_best_weights=True)
-    if settings.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(network.learning_rate, network.epochs * steps)
-        callbacks = [early_stopping]
-    else:
-        rate = network.learning_rate
-        reduce = keras.callbacks.ReduceLROnPlateau(
-            factor=settings.reduce_lr.factor, patience=settings.reduce_lr.patience
-        )
-        callbacks = [reduce, early_stopping]
+def compile_regression(
+    model: keras.Model, learning_rate: float | keras.optimizers.schedules.LearningRateSchedule
+) -> None:
+    """Compile a network as published: Adam, mean squared error, and its root as the metric ``rmse``."""
     rmse = keras.metrics.RootMeanSquaredError(name="rmse")
-    model.compile(keras.optimizers.Adam(rate), keras.losses.MeanSquaredError(), metrics=[rmse])
-    return callbacks
+    model.compile(keras.optimizers.Adam(learning_rate), keras.losses.MeanSquaredError(), metrics=[rmse])
 
 
-def load_galaxy_zoo(path: Path, name: str, size: int, network: Network) -> keras.Model:
-    """A trained network for images of ``size`` x ``size``; `InputError` if the file does not hold its weights."""
-    model = galaxy_zoo(name, (size, size, 3), width=network.width, least_filters=network.least_filters)
+def load_galaxy_zoo(path: Path, name: str, size: int, width: float, min_filters: int) -> keras.Model:
+    """Return a trained network for images of ``size`` x ``size`` pixels, built as by `galaxy_zoo`.
+
+    Raises
+    ------
+    InputError
+        The file does not hold the weights of such a network.
+    """
+    model = galaxy_zoo(name, (size, size, 3), width=width, min_filters=min_filters)
     try:
         model.load_weights(path)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        build = f"{name} of width {network.width} and at least {network.least_filters} filters"
+        build = f"{name} of width {width} and at least {min_filters} filters"
         raise InputError(f"{path}: not the weights of {build} ({reason})") from None
     return model

@@ -19,7 +19,7 @@ class Simulate(Section):
     catalogue: int = Field(ge=1)
     median_petror90: float = Field(gt=0, description="of the training and test galaxies, arcsec")
     voters: int = Field(ge=20)
-    person_scatter: float = Field(gt=0, description="relative scatter of the lengths that people draw")
+    length_scatter: float = Field(gt=0, description="relative scatter of the lengths that people draw")
     seed: Seed
 
 
@@ -65,7 +65,7 @@ class Network(Section):
     """The build of one network, and how long and how fast it learns."""
 
     width: float = Field(gt=0, description="factor on the filters of every convolution")
-    least_filters: int = Field(ge=1, description="of any convolution, whatever the width")
+    min_filters: int = Field(ge=1, description="of any convolution, whatever the width")
     momentum: float = Field(gt=0, lt=1, description="of every batch normalisation")
     weights: Literal["imagenet"] | None
     epochs: int = Field(ge=1)

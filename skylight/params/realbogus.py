@@ -45,7 +45,7 @@ class Train(Section):
 
 
 class Subcategories(Section):
-    """The rule that tells the subcategories of real and of bogus apart; see `skylight.subcategories`."""
+    """The rule that tells the subcategories of real and of bogus apart; see `skylight.alerts.subcategories`."""
 
     peak_snr: float = Field(gt=0)
     peak_axis_ratio: Share

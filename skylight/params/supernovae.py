@@ -85,11 +85,11 @@ class Test(Section):
     seed: Seed
 
 
-class Relevance(Section):
+class Heatmaps(Section):
     """The relevance maps."""
 
     candidates: int = Field(ge=2, description="of the test part that are explained by every rule, half of each class")
-    wrong: int = Field(ge=1, description="most misclassified candidates explained, of each class")
+    max_misclassified: int = Field(ge=1, description="most misclassified candidates explained, of each class")
     rules: list[str] = Field(min_length=1)
     rule: str = Field(description="the one of these that the figures of single candidates show")
 
@@ -121,7 +121,7 @@ class Supernovae(Section):
     build: Build
     train: Train
     test: Test
-    relevance: Relevance
+    heatmaps: Heatmaps
     digits: Digits
 
     @property

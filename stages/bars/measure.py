@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
-from skylight.barlength import bar_ends, bar_lengths, bar_pixels
 from skylight.errors import InputError, script
+from skylight.galaxies import catalogue as survey
+from skylight.galaxies.bar_length import bar_ends, bar_lengths, bar_pixels
+from skylight.galaxies.images import grey, read_any_image, shrink
+from skylight.galaxies.questions import ANSWERS, BAR
 from skylight.params.bars import Bars
-from skylight.surveys import galaxy_zoo as survey
-from skylight.surveys.volunteers import ANSWERS, BAR
 
 OUT = Path("out/bars")
 
@@ -32,8 +33,8 @@ def main() -> None:
         raise InputError(f"--petror90 must be a positive number, got {arguments.petror90}")
 
     bars = params.load().bars
-    pictures = [survey.read_any_image(path) for path in arguments.images]
-    small = np.stack([survey.shrink(picture, bars.data.crop, bars.data.size) for picture in pictures])
+    pictures = [read_any_image(path) for path in arguments.images]
+    small = np.stack([shrink(picture, bars.data.crop, bars.data.size) for picture in pictures])
     fractions, heatmaps = explain(bars, small)
 
     tested = pd.read_csv(OUT / "barlength_correlations_test.csv").set_index("model").loc["averageheatmaps"]
@@ -42,7 +43,7 @@ def main() -> None:
     for path, picture, image, fraction, heatmap in zip(
         arguments.images, pictures, small, fractions, heatmaps, strict=True
     ):
-        shown = heatmap * survey.grey(image) if tested["xinput"] else heatmap
+        shown = heatmap * grey(image) if tested["xinput"] else heatmap
         length = scale * bar_lengths(shown, *([value] for value in setting))[0, 0]
         line = f"{path}: bar probability {fraction:.2f}, length {length:.2f} PETROR90_R"
         print(line + (f" = {length * arguments.petror90:.1f} arcsec" if arguments.petror90 else ""))
@@ -52,15 +53,18 @@ def main() -> None:
 
 def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean over the networks of the bar's vote fraction, (N,), and of the normalised heatmaps, (N, H, W)."""
-    from skylight import training
-    from skylight.bar_maps import bar_heatmaps
+    from skylight.galaxies.explain import bar_heatmaps
     from skylight.networks.galaxy_zoo import load_galaxy_zoo
+    from skylight.training.fit import deterministic
 
     settings = bars.xai.smoothgrad
-    training.deterministic(settings.seed)
+    deterministic(settings.seed)
     fractions, heatmaps = [], []
     for name in bars.models:
-        model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, bars.network(name))
+        network = bars.network(name)
+        model = load_galaxy_zoo(
+            OUT / name / "model.weights.h5", name, bars.data.size, network.width, network.min_filters
+        )
         fractions.append(model.predict(images.astype(np.float32) / 255, verbose=0)[:, ANSWERS.index(BAR)])
         # One by one: the noise, and so the length, does not depend on the other images.
         heatmaps.append([bar_heatmaps(model, image[None], bars.data.crop, settings)[0] for image in images])

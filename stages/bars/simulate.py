@@ -5,7 +5,7 @@ from pathlib import Path
 from skylight import params
 from skylight.errors import script
 from skylight.outputs import writing
-from skylight.surveys.galaxy_zoo_simulation import Survey, simulate
+from skylight.simulations.galaxy_zoo import Survey, simulate
 
 
 @script

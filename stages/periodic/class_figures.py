@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from skylight import params, plotting
-from skylight.dmdt_plots import TITLES, by_class, counts_scale, draw_map, map_scale, name_axes, panels
 from skylight.errors import script
+from skylight.light_curves.plots import TITLES, by_class, counts_scale, draw_map, map_scale, name_axes, panels
 from skylight.outputs import writing
 from skylight.params.periodic import Periodic
 

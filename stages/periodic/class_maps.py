@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skylight import params, training
+from skylight import params
 from skylight.attribution.maximization import activation_maximization
 from skylight.attribution.occlusion import lighting
-from skylight.attribution.translation import Pix2Pix, class_map, confident, fractions, similarity
-from skylight.dmdt_maps import MAPS, explain_images
+from skylight.attribution.pix2pixai import Pix2Pix, class_map, confident, fractions, similarity
 from skylight.errors import script
 from skylight.evaluation.faithfulness import blanking_drops
+from skylight.light_curves.explain import MAPS, explain_images
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import save_array, save_json, save_table
 from skylight.params.periodic import ClassMaps
-from skylight.sampling import first_copies
+from skylight.training.fit import deterministic
+from skylight.training.splits import first_copies
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -33,13 +34,13 @@ def main() -> None:
     images, labels, ids = (np.load(DATA / f"{name}.npy") for name in ("X_2d", "y", "lcid"))
     first = first_copies(ids)
     images, labels, ids = images[first], labels[first], ids[first]
-    test = pd.read_csv(OUT / "predictions.csv", usecols=["lcid"], dtype=str)["lcid"]
+    test = pd.read_csv(OUT / "tables/predictions.csv", usecols=["lcid"], dtype=str)["lcid"]
     learning = ~np.isin(ids, test)
     row_of = pd.Series(range(len(ids)), index=ids)
-    held_out = row_of[pd.read_csv(OUT / "maps/objects.csv", usecols=["lcid"], dtype=str)["lcid"]].to_numpy()
+    held_out = row_of[pd.read_csv(OUT / "heatmaps/objects.csv", usecols=["lcid"], dtype=str)["lcid"]].to_numpy()
 
-    training.deterministic(settings.seed)
-    model = load_periodic_cnn(OUT / "cnn.weights.h5", len(classes), images.shape[1:])
+    deterministic(settings.seed)
+    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), images.shape[1:])
     pictures = {
         "lighting": np.moveaxis(lighting(model), -1, 0),
         "maximization": np.stack(
@@ -71,7 +72,7 @@ def pix2pixai(model, known: tuple, held_out: tuple, classes: list[str], settings
     image of the object, ``own``, its map, and ``generated``, the GAN's map of it.
     """
     images, labels, ids = known
-    background = np.load(OUT / "maps/background.npy")
+    background = np.load(OUT / "heatmaps/background.npy")
     probabilities = model.predict(images, batch_size=1024, verbose=0)
     gan = Pix2Pix(images.shape[1:], width=settings.width, learning_rate=settings.learning_rate)
     learnt = {
@@ -117,7 +118,7 @@ def pix2pixai(model, known: tuple, held_out: tuple, classes: list[str], settings
 def held_out_scores(gan: Pix2Pix, name: str, mean_map: np.ndarray, held_out: tuple, target: int) -> dict:
     """Median similarity on held-out objects of the class, of what is generated and of one map for all of them."""
     images, labels = held_out
-    maps = np.load(OUT / f"maps/{name}.npy")[..., None]
+    maps = np.load(OUT / f"heatmaps/{name}.npy")[..., None]
     chosen = (labels == target) & maps.any(axis=(1, 2, 3))
     if not chosen.any():
         return {"held_out": 0}

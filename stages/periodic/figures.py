@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from skylight import params, plotting
-from skylight.dmdt_plots import TITLES, by_class, counts_scale, draw_map, map_scale, name_axes, panels
 from skylight.errors import script
-from skylight.lightcurves import LightCurve
+from skylight.light_curves.curve import LightCurve
+from skylight.light_curves.periods import best_period, phase
+from skylight.light_curves.plots import TITLES, by_class, counts_scale, draw_map, map_scale, name_axes, panels
+from skylight.light_curves.reading import open_survey
 from skylight.outputs import writing
 from skylight.params.periodic import Periodic
-from skylight.periods import best_period, phase
-from skylight.sampling import first_copies
-from skylight.surveys.light_curves import open_survey
+from skylight.training.splits import first_copies
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -27,7 +27,7 @@ def main() -> None:
     images, labels, ids = (np.load(DATA / f"{name}.npy") for name in ("X_2d", "y", "lcid"))
     first = first_copies(ids)
     images, labels, ids = images[first, ..., 0], labels[first], ids[first]
-    predictions = pd.read_csv(OUT / "predictions.csv", dtype={"lcid": str}, keep_default_na=False)
+    predictions = pd.read_csv(OUT / "tables/predictions.csv", dtype={"lcid": str}, keep_default_na=False)
     examples = best_examples(predictions, classes)
     wrong = most_wrong(predictions, periodic.test.misclassified_figures)
     survey = open_survey(periodic.data, classes).only([*examples["lcid"], *wrong["lcid"]])
@@ -113,7 +113,7 @@ def confusions():
     figure, axes = plt.subplots(1, 2, figsize=(plotting.PAGE, 3.6), sharey=True)
     for ax, name, title in zip(axes, ("cnn", "forest"), ("network on dmdt", "forest on features"), strict=True):
         counts, share = (
-            pd.read_csv(OUT / f"confusion_{name}_{unit}.csv", index_col="true") for unit in ("counts", "percent")
+            pd.read_csv(OUT / f"tables/confusion_{name}_{unit}.csv", index_col="true") for unit in ("counts", "percent")
         )
         shown = ax.imshow(share, cmap="Blues", vmin=0, vmax=100, origin="upper")
         for (i, j), value in np.ndenumerate(share.to_numpy()):
@@ -131,8 +131,8 @@ def confusions():
 
 def example_maps(image_of: dict, periodic: Periodic):
     """A row a class: the dmdt image of its clearest object and the four maps of it."""
-    objects = pd.read_csv(OUT / "maps/objects.csv", dtype={"lcid": str})
-    maps = {name: np.load(OUT / f"maps/{name}.npy") for name in TITLES}
+    objects = pd.read_csv(OUT / "heatmaps/objects.csv", dtype={"lcid": str})
+    maps = {name: np.load(OUT / f"heatmaps/{name}.npy") for name in TITLES}
     rows = [
         objects[objects["class"] == name]["probability"].idxmax()
         for name in periodic.classes
@@ -155,7 +155,7 @@ def example_maps(image_of: dict, periodic: Periodic):
 
 
 def class_maps(summary: str, name: str, periodic: Periodic):
-    maps = np.load(OUT / f"maps/class_{summary}.npy")[list(TITLES).index(name)]
+    maps = np.load(OUT / f"heatmaps/class_{summary}.npy")[list(TITLES).index(name)]
     counts = json.loads((OUT / "metrics/heatmaps.json").read_text())["objects"]
     titles = [f"{class_name} ({counts[class_name]})" for class_name in periodic.classes]
     scales = [map_scale(name, values) for values in maps]

@@ -10,11 +10,11 @@ import pandas as pd
 
 from skylight import params
 from skylight.attribution.shapley import background
-from skylight.dmdt_maps import explain_images
 from skylight.errors import InputError, script
+from skylight.light_curves.explain import explain_images
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import save_array, save_json, save_table
-from skylight.sampling import first_copies
+from skylight.training.splits import first_copies
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -24,7 +24,7 @@ def main() -> None:
     periodic = params.load().periodic
     settings, classes = periodic.heatmaps, periodic.classes
     images, labels, ids = (np.load(DATA / f"{name}.npy") for name in ("X_2d", "y", "lcid"))
-    predictions = pd.read_csv(OUT / "predictions.csv", dtype={"lcid": str}, keep_default_na=False)
+    predictions = pd.read_csv(OUT / "tables/predictions.csv", dtype={"lcid": str}, keep_default_na=False)
     chosen = select(predictions, settings.min_probability, settings.max_objects_per_class)
     if not len(chosen):
         raise InputError(
@@ -36,22 +36,22 @@ def main() -> None:
     rows = np.array([row_of[lcid] for lcid in chosen["lcid"]])
     in_training = ~np.isin(ids, predictions["lcid"])
 
-    model = load_periodic_cnn(OUT / "cnn.weights.h5", len(classes), images.shape[1:])
+    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), images.shape[1:])
     compared = background(images[in_training], settings.background, settings.seed)
     by_name = explain_images(model, images[rows], labels[rows], compared)
     maps = np.stack(list(by_name.values()))
 
-    save_table(OUT / "maps/objects.csv", chosen)
-    save_array(OUT / "maps/background.npy", compared)
+    save_table(OUT / "heatmaps/objects.csv", chosen)
+    save_array(OUT / "heatmaps/background.npy", compared)
     for name, values in by_name.items():
-        save_array(OUT / f"maps/{name}.npy", values)
+        save_array(OUT / f"heatmaps/{name}.npy", values)
     of_class = [labels[rows] == index for index in range(len(classes))]
     for name, summary in (("mean", np.mean), ("median", np.median)):
         summaries = [
             summary(maps[:, members], axis=1) if members.any() else np.full_like(maps[:, 0], np.nan)
             for members in of_class
         ]
-        save_array(OUT / f"maps/class_{name}.npy", np.stack(summaries, axis=1))
+        save_array(OUT / f"heatmaps/class_{name}.npy", np.stack(summaries, axis=1))
     counts = {name: int(members.sum()) for name, members in zip(classes, of_class, strict=True)}
     save_json(OUT / "metrics/heatmaps.json", {"objects": counts})
 

@@ -12,9 +12,9 @@ import pandas as pd
 
 from skylight import params, plotting
 from skylight.attribution import METHODS
-from skylight.dmdt_plots import counts_scale, draw_map, name_axes
 from skylight.errors import script
 from skylight.evaluation.explanations import evaluate
+from skylight.light_curves.plots import counts_scale, draw_map, name_axes
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import save_table, writing
 from skylight.params.periodic import Periodic
@@ -27,9 +27,9 @@ METRICS = ("deletion", "insertion", "faithfulness_correlation", "sparseness")
 def main() -> None:
     periodic = params.load().periodic
     images, ids = np.load(DATA / "X_2d.npy"), np.load(DATA / "lcid.npy")
-    objects = pd.read_csv(OUT / "maps/objects.csv", dtype={"lcid": str})
-    compared = np.load(OUT / "maps/background.npy")
-    model = load_periodic_cnn(OUT / "cnn.weights.h5", len(periodic.classes), images.shape[1:])
+    objects = pd.read_csv(OUT / "heatmaps/objects.csv", dtype={"lcid": str})
+    compared = np.load(OUT / "heatmaps/background.npy")
+    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(periodic.classes), images.shape[1:])
     chosen = objects.groupby("class", sort=False).head(periodic.methods.objects_per_class)
     row_of = {id_: row for row, id_ in reversed(list(enumerate(ids)))}
     inputs = images[[row_of[lcid] for lcid in chosen["lcid"]]]

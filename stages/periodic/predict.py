@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
-from skylight.dmdt import DmDt
 from skylight.errors import InputError, script
-from skylight.lightcurves import BadLightCurve, LightCurve
+from skylight.light_curves.curve import BadLightCurve, LightCurve
+from skylight.light_curves.dmdt import DmDt
+from skylight.light_curves.reading import file_format
 from skylight.outputs import save_table, writing
 from skylight.params.periodic import Periodic
-from skylight.surveys.light_curves import file_format
 
 OUT = Path("out/periodic")
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="light curves, one object a file")
     parser.add_argument("--out", type=Path, help="also write the probabilities, as .csv or .json")
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write a figure of the explanations of each object")
-    parser.add_argument("--weights", type=Path, default=OUT / "cnn.weights.h5", help="default: %(default)s")
+    parser.add_argument("--weights", type=Path, default=OUT / "networks/cnn.weights.h5", help="default: %(default)s")
     arguments = parser.parse_args()
     if arguments.out and arguments.out.suffix not in (".csv", ".json"):
         raise InputError(f"--out {arguments.out}: must end in .csv or .json")
@@ -93,10 +93,10 @@ def explain(curves: dict[Path, LightCurve], images: np.ndarray, model, table: pd
     import matplotlib.pyplot as plt
 
     from skylight import plotting
-    from skylight.dmdt_maps import explain_images
-    from skylight.dmdt_plots import TITLES, counts_scale, draw_map, map_scale
+    from skylight.light_curves.explain import explain_images
+    from skylight.light_curves.plots import TITLES, counts_scale, draw_map, map_scale
 
-    background = OUT / "maps/background.npy"
+    background = OUT / "heatmaps/background.npy"
     if not background.exists():
         raise InputError(f"{background}: missing, SHAP compares with it; `dvc repro periodic-heatmaps` makes it")
     maps = explain_images(model, images, None, np.load(background))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from skylight import errors, outputs, params
-from skylight.surveys.crts import simulate_crts
-from skylight.surveys.ptf import simulate_ptf
-from skylight.surveys.ztf import simulate_ztf
+from skylight.simulations.crts import simulate_crts
+from skylight.simulations.ptf import simulate_ptf
+from skylight.simulations.ztf import simulate_ztf
 
 DATA = Path("data/simulated")
 

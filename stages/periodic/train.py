@@ -8,7 +8,7 @@ import pandas as pd
 from skylight import params
 from skylight.errors import script
 from skylight.outputs import save_table, writing
-from skylight.sampling import balance, first_copies, split
+from skylight.training.splits import balance, first_copies, split
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -21,33 +21,33 @@ def main() -> None:
 
     is_test = split(ids, settings.test_fraction, settings.shuffle_seed, settings.split_seed)
     parts = pd.DataFrame({"lcid": ids, "part": np.where(is_test, "test", "train")})
-    save_table(OUT / "split.csv", parts[first_copies(ids)])
+    save_table(OUT / "tables/split.csv", parts[first_copies(ids)])
 
     import tensorflow as tf
     from keras import optimizers
 
-    from skylight import training
     from skylight.networks.periodic_cnn import periodic_cnn
+    from skylight.training.fit import array_batches, deterministic, digest, fit
 
-    training.deterministic(settings.seed)
+    deterministic(settings.seed)
     train_images, train_labels = balance(images[~is_test], labels[~is_test], settings.sampling, settings.seed)
     held_out = is_test & first_copies(ids)
     model = periodic_cnn(len(periodic.classes), images.shape[1:])
     model.compile(optimizers.Adam(settings.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    training.fit(
+    fit(
         model,
-        training.array_batches(train_images, train_labels, settings.batch_size, settings.seed),
+        array_batches(train_images, train_labels, settings.batch_size, settings.seed),
         steps=-(-len(train_images) // settings.batch_size),
         epochs=settings.epochs,
         name="periodic",
         parameters=settings.model_dump(),
-        depends_on=training.digest(train_images, train_labels),
+        depends_on=digest(train_images, train_labels),
         curves=OUT / "training",
         # Only drawn beside the training curves, as published; nothing is chosen by it.
         validation=tf.data.Dataset.from_tensor_slices((images[held_out], labels[held_out])).batch(1024),
         validation_name="test",
     )
-    with writing(OUT / "cnn.weights.h5") as aside:
+    with writing(OUT / "networks/cnn.weights.h5") as aside:
         model.save_weights(aside)
 
 

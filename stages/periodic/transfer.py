@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from keras import optimizers
 
-from skylight import params, training
+from skylight import params
 from skylight.errors import script
 from skylight.evaluation.classification import prediction_table, scores
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import save_json, save_table, writing
-from skylight.sampling import split
+from skylight.training.fit import array_batches, deterministic, digest, fit
+from skylight.training.splits import split
 
 OUT = Path("out/periodic")
 
@@ -30,8 +31,8 @@ def main() -> None:
     data = Path("data/processed/periodic_transfer") / name
     images, labels, ids = (np.load(data / f"{array}.npy") for array in ("X_2d", "y", "lcid"))
 
-    training.deterministic(settings.seed)
-    model = load_periodic_cnn(OUT / "cnn.weights.h5", len(classes), images.shape[1:])
+    deterministic(settings.seed)
+    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), images.shape[1:])
     before = model.predict(images, batch_size=1024, verbose=0)
     predictions = prediction_table(ids, labels, before, classes)
     metrics = {"objects": len(ids), "predicted": predictions["predicted"].value_counts().to_dict()}
@@ -53,14 +54,14 @@ def main() -> None:
 def fine_tune(model, images: np.ndarray, labels: np.ndarray, name: str, settings) -> None:
     """Train all layers on, from the weights of the first survey."""
     model.compile(optimizers.Adam(settings.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    training.fit(
+    fit(
         model,
-        training.array_batches(images, labels, settings.batch_size, settings.seed),
+        array_batches(images, labels, settings.batch_size, settings.seed),
         steps=-(-len(images) // settings.batch_size),
         epochs=settings.epochs,
         name=f"periodic_transfer_{name}",
         parameters=settings.model_dump(exclude={"surveys"}),
-        depends_on=training.digest(images, labels, *model.get_weights()),
+        depends_on=digest(images, labels, *model.get_weights()),
         curves=OUT / f"transfer/{name}/training",
     )
 

@@ -8,11 +8,11 @@ import argparse
 from pathlib import Path
 
 from skylight import params
-from skylight.dmdt import DmDt
 from skylight.errors import InputError, script
+from skylight.light_curves.arrays import Augmentation, transform
+from skylight.light_curves.dmdt import DmDt
+from skylight.light_curves.reading import open_survey
 from skylight.outputs import save_json, writing
-from skylight.surveys.light_curves import open_survey
-from skylight.transformation import Augmentation, transform
 
 
 @script

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from skylight import params, training
+from skylight import params
+from skylight.alerts.explain import MAPS
+from skylight.alerts.subcategories import NAMES
+from skylight.alerts.triplets import CHANNELS, CLASSES
 from skylight.attribution.maximization import activation_maximization
-from skylight.attribution.translation import Pix2Pix, class_map, fractions, similarity
+from skylight.attribution.pix2pixai import Pix2Pix, class_map, fractions, similarity
 from skylight.errors import script
 from skylight.networks.vgg6 import load_vgg6
 from skylight.outputs import save_array, save_table
-from skylight.subcategories import NAMES
-from skylight.triplet_maps import MAPS
-from skylight.triplets import CHANNELS, CLASSES
+from skylight.training.fit import deterministic
 
 DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
 
@@ -29,12 +30,12 @@ def main() -> None:
     realbogus = params.load().realbogus
     settings = realbogus.class_maps
     triplets, candids = np.load(DATA / "triplets.npy", mmap_mode="r"), np.load(DATA / "candid.npy")
-    alerts = pd.read_csv(OUT / "maps/alerts.csv")
+    alerts = pd.read_csv(OUT / "heatmaps/alerts.csv")
     row_of = {candid: row for row, candid in enumerate(candids)}
     images = np.stack([triplets[row_of[candid]] for candid in alerts["candid"]])
 
-    training.deterministic(settings.seed)
-    model = load_vgg6(OUT / "vgg6.weights.h5")
+    deterministic(settings.seed)
+    model = load_vgg6(OUT / "networks/vgg6.weights.h5")
     # The regularisers are in units of the pixels, which are small here.
     value_range = tuple(np.quantile(images, [0.0005, 0.9995]).tolist())
     maximal = [
@@ -58,7 +59,7 @@ def main() -> None:
     shape = (len(NAMES), len(MAPS), *images.shape[1:3])
     own, generated, table = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32), []
     for j, name in enumerate(MAPS):
-        maps = np.load(OUT / f"maps/{name}.npy")
+        maps = np.load(OUT / f"heatmaps/{name}.npy")
         maps = maps[..., [CHANNELS.index("DIFF")]] if name == "deep_shap" else maps
         for i, subcategory in enumerate(NAMES):
             members = (alerts["subcategory"] == subcategory).to_numpy()

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from skylight import params, plotting
+from skylight.alerts.plots import SIGNED, TITLES, draw_cutout, draw_map, draw_triplet, nine_panels
+from skylight.alerts.subcategories import NAMES
+from skylight.alerts.triplets import CHANNELS, CLASSES
 from skylight.errors import script
 from skylight.outputs import writing
-from skylight.subcategories import NAMES
-from skylight.triplet_maps import MAPS
-from skylight.triplet_plots import SIGNED, TITLES, draw_cutout, draw_map, draw_triplet, nine_panels
-from skylight.triplets import CHANNELS, CLASSES
 
 DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
 EXAMPLES = 6  # of each class
@@ -25,9 +24,9 @@ def main() -> None:
     most = params.load().realbogus.heatmaps.misclassified
     triplets, candids = np.load(DATA / "triplets.npy", mmap_mode="r"), np.load(DATA / "candid.npy")
     row_of = {candid: row for row, candid in enumerate(candids)}
-    predictions = pd.read_csv(OUT / "predictions.csv")
-    alerts = pd.read_csv(OUT / "maps/alerts.csv")
-    maps = {name: np.load(OUT / f"maps/{name}.npy") for name in MAPS}
+    predictions = pd.read_csv(OUT / "tables/predictions.csv")
+    alerts = pd.read_csv(OUT / "heatmaps/alerts.csv")
+    maps = {name: np.load(OUT / f"heatmaps/{name}.npy") for name in TITLES}
     with writing(OUT / "figures") as folder:
         plotting.save(examples(predictions, triplets, row_of), folder / "triplets.png")
         plotting.save(training_curves(), folder / "training.png")
@@ -71,7 +70,7 @@ def training_curves():
 
 def error_curves():
     """ROC, and both error rates against the threshold on the score, as in braai's paper."""
-    rates = pd.read_csv(OUT / "error_rates.csv")
+    rates = pd.read_csv(OUT / "tables/error_rates.csv")
     metrics = json.loads((OUT / "metrics/test.json").read_text())
     figure, (left, right) = plt.subplots(1, 2, figsize=(plotting.PAGE, 2.9))
     left.plot(rates["fpr"], 1 - rates["fnr"], drawstyle="steps-post")
@@ -99,10 +98,10 @@ def class_maps(triplets: np.ndarray, row_of: dict[int, int]):
     table = pd.read_csv(OUT / "metrics/class_maps.csv", dtype={"candid": str}, keep_default_na=False)
     generated = np.load(OUT / "class_maps/generated.npy")
     figure, axes = plt.subplots(
-        len(NAMES), 2 * len(MAPS), figsize=(plotting.PAGE * 1.55, 1.42 * len(NAMES) + 0.4), squeeze=False
+        len(NAMES), 2 * len(TITLES), figsize=(plotting.PAGE * 1.55, 1.42 * len(NAMES) + 0.4), squeeze=False
     )
     for i, subcategory in enumerate(NAMES):
-        for j, name in enumerate(MAPS):
+        for j, name in enumerate(TITLES):
             image, picture = axes[i, 2 * j], axes[i, 2 * j + 1]
             row = table[(table["subcategory"] == subcategory) & (table["map"] == name)].iloc[0]
             if row["note"]:

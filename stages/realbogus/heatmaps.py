@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
+from skylight.alerts.explain import explain_triplets
+from skylight.alerts.subcategories import NAMES, NONE, subcategory
 from skylight.attribution.shapley import background
 from skylight.errors import InputError, script
 from skylight.networks.vgg6 import load_vgg6
 from skylight.outputs import save_array, save_json, save_table
-from skylight.subcategories import NAMES, NONE, subcategory
-from skylight.triplet_maps import explain_triplets
 
 DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
 
@@ -21,7 +21,7 @@ def main() -> None:
     realbogus = params.load().realbogus
     settings = realbogus.heatmaps
     triplets, candids = np.load(DATA / "triplets.npy", mmap_mode="r"), np.load(DATA / "candid.npy")
-    predictions = pd.read_csv(OUT / "predictions.csv")
+    predictions = pd.read_csv(OUT / "tables/predictions.csv")
     row_of = {candid: row for row, candid in enumerate(candids)}
     predictions["row"] = [row_of[candid] for candid in predictions["candid"]]
     predictions["probability"] = predictions[["p_bogus", "p_real"]].max(axis=1)
@@ -35,15 +35,15 @@ def main() -> None:
             f"realbogus.heatmaps.min_probability: no test alert is predicted with at least {settings.min_probability}"
         )
 
-    in_training = (pd.read_csv(OUT / "split.csv")["part"] == "train").to_numpy()
+    in_training = (pd.read_csv(OUT / "tables/split.csv")["part"] == "train").to_numpy()
     compared = background(triplets[in_training], settings.background, settings.seed)
-    model = load_vgg6(OUT / "vgg6.weights.h5")
+    model = load_vgg6(OUT / "networks/vgg6.weights.h5")
     maps = explain_triplets(model, triplets[chosen["row"].to_numpy()], None, compared)
 
-    save_table(OUT / "maps/alerts.csv", chosen.drop(columns="row"))
-    save_array(OUT / "maps/background.npy", compared)
+    save_table(OUT / "heatmaps/alerts.csv", chosen.drop(columns="row"))
+    save_array(OUT / "heatmaps/background.npy", compared)
     for name, values in maps.items():
-        save_array(OUT / f"maps/{name}.npy", values)
+        save_array(OUT / f"heatmaps/{name}.npy", values)
     in_test = predictions["subcategory"].value_counts()
     explained = chosen["subcategory"].value_counts()
     counts = {

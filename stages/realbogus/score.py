@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from skylight.alerts.packets import Alert, alerts
 from skylight.errors import InputError, script
-from skylight.surveys.ztf_alerts import Alert, alerts
 
 OUT = Path("out/realbogus")
 
@@ -24,12 +24,12 @@ OUT = Path("out/realbogus")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packets", nargs="+", type=Path, metavar="PACKET_OR_FOLDER", help="- is the standard input")
-    parser.add_argument("--weights", type=Path, default=OUT / "vgg6.weights.h5", help="default: %(default)s")
+    parser.add_argument("--weights", type=Path, default=OUT / "networks/vgg6.weights.h5", help="default: %(default)s")
     parser.add_argument("--explain", type=Path, metavar="DIR", help="write the maps and a figure of each alert")
     arguments = parser.parse_args()
 
+    from skylight.alerts.scoring import score_stream
     from skylight.networks.vgg6 import load_vgg6
-    from skylight.realbogus_scores import score_stream
 
     model = load_vgg6(arguments.weights)
     background = read_background() if arguments.explain else None
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def read_background() -> np.ndarray:
-    path = OUT / "maps/background.npy"
+    path = OUT / "heatmaps/background.npy"
     if not path.exists():
         raise InputError(f"{path}: missing, SHAP compares with it; `dvc repro realbogus-heatmaps` makes it")
     return np.load(path)
@@ -57,10 +57,10 @@ def read_background() -> np.ndarray:
 def explain(model, some: list[Alert], triplets: np.ndarray, scores: np.ndarray, background: np.ndarray, folder: Path):
     """Maps for the predicted class (of a network with one output: for the score) and the figure of each alert."""
     from skylight import plotting
+    from skylight.alerts.explain import explain_triplets
+    from skylight.alerts.plots import nine_panels
+    from skylight.alerts.triplets import CLASSES
     from skylight.outputs import writing
-    from skylight.triplet_maps import explain_triplets
-    from skylight.triplet_plots import nine_panels
-    from skylight.triplets import CLASSES
 
     maps = explain_triplets(model, triplets, None, background)
     for index, (alert, score) in enumerate(zip(some, scores, strict=True)):

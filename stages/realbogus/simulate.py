@@ -5,7 +5,7 @@ from pathlib import Path
 from skylight import params
 from skylight.errors import script
 from skylight.outputs import writing
-from skylight.surveys.ztf_alert_simulation import simulate
+from skylight.simulations.alerts import simulate
 
 DATA = Path("data/simulated/ztf_alerts")
 

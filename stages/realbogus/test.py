@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
+from skylight.alerts.triplets import CLASSES
 from skylight.errors import script
 from skylight.evaluation.classification import error_rates, prediction_table, scores
 from skylight.networks.vgg6 import load_vgg6
 from skylight.outputs import save_json, save_table
-from skylight.triplets import CLASSES
 
 DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
 THRESHOLD = 0.5
@@ -21,18 +21,18 @@ def main() -> None:
     params.load()
     triplets = np.load(DATA / "triplets.npy", mmap_mode="r")
     labels, candids = np.load(DATA / "label.npy"), np.load(DATA / "candid.npy")
-    part = pd.read_csv(OUT / "split.csv").set_index("candid")["part"].loc[candids].to_numpy()
+    part = pd.read_csv(OUT / "tables/split.csv").set_index("candid")["part"].loc[candids].to_numpy()
     rows = np.flatnonzero(part == "test")
 
-    model = load_vgg6(OUT / "vgg6.weights.h5")
+    model = load_vgg6(OUT / "networks/vgg6.weights.h5")
     probabilities = model.predict(triplets[rows], batch_size=256, verbose=0)
     predictions = prediction_table(candids[rows], labels[rows], probabilities, CLASSES, id_name="candid")
-    save_table(OUT / "predictions.csv", predictions)
-    save_table(OUT / "misclassified.csv", predictions[predictions["class"] != predictions["predicted"]])
+    save_table(OUT / "tables/predictions.csv", predictions)
+    save_table(OUT / "tables/misclassified.csv", predictions[predictions["class"] != predictions["predicted"]])
 
     is_real, score = labels[rows] == 1, probabilities[:, 1]
     rates = error_rates(is_real, score)
-    save_table(OUT / "error_rates.csv", rates)
+    save_table(OUT / "tables/error_rates.csv", rates)
     called_real = score >= THRESHOLD
     metrics = {
         "alerts": len(rows),

@@ -7,13 +7,14 @@ import pandas as pd
 import tensorflow as tf
 from keras import callbacks, optimizers
 
-from skylight import params, training
-from skylight.augmentation import flipped_batches
+from skylight import params
+from skylight.alerts.triplets import CLASSES
 from skylight.errors import InputError, script
 from skylight.networks.vgg6 import vgg6
 from skylight.outputs import save_table, writing
-from skylight.sampling import inverse_frequencies, parts
-from skylight.triplets import CLASSES
+from skylight.training.augmentation import flipped_batches
+from skylight.training.fit import deterministic, digest, fit
+from skylight.training.splits import inverse_frequencies, parts
 
 DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
 
@@ -24,16 +25,16 @@ def main() -> None:
     triplets = np.load(DATA / "triplets.npy", mmap_mode="r")
     labels, candids, objects = (np.load(DATA / f"{name}.npy") for name in ("label", "candid", "objectid"))
     part = parts(objects, settings.test_fraction, settings.validation_fraction, settings.split_seed)
-    save_table(OUT / "split.csv", pd.DataFrame({"candid": candids, "part": part}))
+    save_table(OUT / "tables/split.csv", pd.DataFrame({"candid": candids, "part": part}))
     train, held_out = part == "train", np.flatnonzero(part == "validation")
     for index, name in enumerate(CLASSES):
         if not (labels[train] == index).any():
             raise InputError(f"{DATA}/label.npy: no {name} in the training part, both classes are needed")
 
-    training.deterministic(settings.seed)
+    deterministic(settings.seed)
     model = vgg6(len(CLASSES))
     model.compile(optimizers.Adam(settings.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    training.fit(
+    fit(
         model,
         flipped_batches(
             triplets,
@@ -46,13 +47,13 @@ def main() -> None:
         steps=-(-int(train.sum()) // settings.batch_size),
         epochs=settings.epochs,
         name="realbogus",
-        depends_on=training.digest(triplets, labels, part),
+        depends_on=digest(triplets, labels, part),
         parameters=settings.model_dump(),
         curves=OUT / "training",
         validation=tf.data.Dataset.from_tensor_slices((triplets[held_out], labels[held_out])).batch(1024),
         callbacks=[callbacks.EarlyStopping("val_loss", patience=settings.patience, restore_best_weights=True)],
     )
-    with writing(OUT / "vgg6.weights.h5") as aside:
+    with writing(OUT / "networks/vgg6.weights.h5") as aside:
         model.save_weights(aside)
 
 

@@ -9,9 +9,9 @@ import argparse
 from pathlib import Path
 
 from skylight import params
+from skylight.alerts.triplets import transform
 from skylight.errors import InputError, script
 from skylight.outputs import save_json, writing
-from skylight.triplets import transform
 
 DATA, METRICS = Path("data/processed/realbogus"), Path("out/realbogus/metrics/transform.json")
 

@@ -9,13 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from keras import optimizers
 
-from skylight import params, plotting, training
+from skylight import params, plotting
 from skylight.attribution.relevance import lrp
-from skylight.digits import read_digits
+from skylight.candidates.digits import read_digits
 from skylight.errors import script
 from skylight.networks.digits import digits_network
 from skylight.networks.weights import save_npy_weights
 from skylight.outputs import save_json, writing
+from skylight.training.fit import array_batches, deterministic, digest, fit, ordered_batches
 
 OUT = Path("out/supernovae")
 NETWORKS = {"mlp": "dense network", "cnn": "convolutional network"}
@@ -45,19 +46,19 @@ def main() -> None:
 
 
 def train(kind: str, digits, settings, folder: Path):
-    training.deterministic(settings.seed)
+    deterministic(settings.seed)
     model = digits_network(kind, digits.x_train.shape[1:])
     model.compile(optimizers.Adam(settings.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    training.fit(
+    fit(
         model,
-        training.array_batches(digits.x_train, digits.y_train, settings.batch_size, settings.seed),
+        array_batches(digits.x_train, digits.y_train, settings.batch_size, settings.seed),
         steps=-(-len(digits.x_train) // settings.batch_size),
         epochs=settings.epochs,
         name=f"supernovae-digits/{kind}",
-        depends_on=training.digest(digits.x_train, digits.y_train),
+        depends_on=digest(digits.x_train, digits.y_train),
         parameters=settings.model_dump(),
         curves=folder / "training" / kind,
-        validation=training.ordered_batches(digits.x_test, digits.y_test, 500),
+        validation=ordered_batches(digits.x_test, digits.y_test, 500),
         validation_name="test",
     )
     return model

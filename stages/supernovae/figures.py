@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib import patheffects
 
 from skylight import params, plotting
+from skylight.candidates.hits import CHANNELS, PIXEL_SCALE
 from skylight.errors import script
 from skylight.evaluation.detection import THRESHOLD
-from skylight.evaluation.turns import rotation_agreement
+from skylight.evaluation.rotation_equivariance import rotation_agreement
 from skylight.outputs import writing
 from skylight.params.supernovae import Supernovae
-from skylight.surveys.hits import CHANNELS, PIXEL_SCALE
 
 DATA, OUT = Path("data/processed/supernovae"), Path("out/supernovae")
 TITLES = {"deep_hits": "Deep-HiTS", "cap": "CAP", "cap_ensemble": "CAP ensemble", "cap_bn": "CAP, batch norm."}
@@ -31,19 +31,19 @@ SHOWN = 4  # candidates in a figure
 @script
 def main() -> None:
     supernovae = params.load().supernovae
-    candidates = pd.read_csv(OUT / "maps/candidates.csv")
+    candidates = pd.read_csv(OUT / "heatmaps/candidates.csv")
     stamps = np.load(DATA / "test.npy", mmap_mode="r")[candidates["place"]]
-    footprints = np.load(OUT / "maps/footprints.npy")
-    rules, rule = supernovae.relevance.rules, supernovae.relevance.rule
+    footprints = np.load(OUT / "heatmaps/footprints.npy")
+    rules, rule = supernovae.heatmaps.rules, supernovae.heatmaps.rule
     shown = rules.index(rule)
-    maps = {name: np.load(OUT / f"maps/{name}.npy", mmap_mode="r") for name in supernovae.members}
+    maps = {name: np.load(OUT / f"heatmaps/{name}.npy", mmap_mode="r") for name in supernovae.members}
     agreement = json.loads((OUT / "metrics/relevance.json").read_text())["rotation_agreement"]
-    localisation = pd.read_csv(OUT / "localisation.csv")
+    localisation = pd.read_csv(OUT / "tables/localisation.csv")
 
     with writing(OUT / "figures") as folder:
         plotting.save(training_curves(supernovae), folder / "training.png")
-        plotting.save(trade_off(pd.read_csv(OUT / "det.csv")), folder / "det.png")
-        plotting.save(by_snr(pd.read_csv(OUT / "snr.csv")), folder / "snr.png")
+        plotting.save(trade_off(pd.read_csv(OUT / "tables/det.csv")), folder / "det.png")
+        plotting.save(by_snr(pd.read_csv(OUT / "tables/snr.csv")), folder / "snr.png")
         for name, (title, label, right) in OUTCOMES.items():
             rows = surest(candidates, label, right)
             if rows:
@@ -53,7 +53,7 @@ def main() -> None:
         first = [*surest(candidates, 1, True), int(candidates["label"].idxmax())][0]
         plotting.save(all_rules(first, stamps, maps["cap"], rules), folder / "rules.png")
         plotting.save(rotation(agreement, rules), folder / "rotation_agreement.png")
-        turns = {name: np.load(OUT / f"maps/{name}_turns.npy", mmap_mode="r") for name in supernovae.members}
+        turns = {name: np.load(OUT / f"heatmaps/{name}_turns.npy", mmap_mode="r") for name in supernovae.members}
         plotting.save(quarter_turns(turns, stamps), folder / "quarter_turns.png")
         plotting.save(layer_by_layer(stamps, candidates), folder / "layers.png")
         if len(localisation):
@@ -246,7 +246,7 @@ def quarter_turns(turns: dict, stamps):
 
 def layer_by_layer(stamps, candidates: pd.DataFrame):
     """From the difference stamp up to the scores: the relevance of every convolution and pooling, over its filters."""
-    layers = dict(np.load(OUT / "maps/layers.npz"))
+    layers = dict(np.load(OUT / "heatmaps/layers.npz"))
     rows = layers.pop("rows")
     spatial = {name: values.sum(axis=-1) for name, values in layers.items() if values.ndim == 4}
     names = [

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
+from skylight.candidates.hits import good_candidates, measured_snr, scaled
 from skylight.errors import InputError, script
 from skylight.outputs import save_array, save_table
-from skylight.surveys.hits import good_candidates, measured_snr, scaled
 
 NETWORKS = Path("out/supernovae/networks")
 
@@ -73,7 +73,7 @@ def explain(model, images: np.ndarray, rows: np.ndarray, bad: dict, supernovae) 
     from skylight.attribution.relevance import lrp
 
     maps = np.full((len(rows) + len(bad), *images.shape[1:]), np.nan, np.float32)
-    maps[rows] = lrp(model, images, rule=supernovae.relevance.rule)
+    maps[rows] = lrp(model, images, rule=supernovae.heatmaps.rule)
     return maps
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from skylight import params
+from skylight.candidates.hits import PARTS
 from skylight.errors import script
 from skylight.outputs import writing
-from skylight.surveys.hits import PARTS
-from skylight.surveys.hits_simulation import simulate
+from skylight.simulations.hits import simulate
 
 
 @script

@@ -7,9 +7,9 @@ import pandas as pd
 
 from skylight import params
 from skylight.errors import script
+from skylight.evaluation.bootstrap import resamples
 from skylight.evaluation.detection import accuracy_gain, rates_by_snr, rates_with_errors, trade_off
-from skylight.evaluation.lengths import resamples
-from skylight.evaluation.turns import TURNS, turned
+from skylight.evaluation.rotation_equivariance import TURNS, turned
 from skylight.networks.deep_hits import load_deep_hits
 from skylight.outputs import save_json, save_table
 
@@ -43,12 +43,12 @@ def main() -> None:
         metrics[name]["gain_over_deep_hits"] = accuracy_gain(labels, scores[name], scores["deep_hits"], samples)
     metrics = {"networks": metrics, "largest_change_under_quarter_turns": invariance, "candidates": len(labels)}
     save_json(OUT / "metrics/test.json", metrics, digits=8)
-    save_table(OUT / "predictions.csv", candidates.join(pd.DataFrame(scores).add_prefix("p_")))
+    save_table(OUT / "tables/predictions.csv", candidates.join(pd.DataFrame(scores).add_prefix("p_")))
     curves = [trade_off(labels, values).assign(network=name) for name, values in scores.items()]
-    save_table(OUT / "det.csv", pd.concat(curves))
+    save_table(OUT / "tables/det.csv", pd.concat(curves))
     snr = candidates["snr"].to_numpy()
     bins = [rates_by_snr(labels, s, snr, settings.snr_edges).assign(network=name) for name, s in scores.items()]
-    save_table(OUT / "snr.csv", pd.concat(bins))
+    save_table(OUT / "tables/snr.csv", pd.concat(bins))
 
 
 def predict(model, images: np.ndarray, turn: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Train Deep-HiTS, an ensemble of CAP networks, and CAP with batch normalisation (Reyes et al. 2018, section III).
 
-One after the other, each as `skylight.training` does; a killed run goes on where it was, whichever network that was in.
+One after the other, each as `skylight.training.fit` does; a killed run goes on where it was, whichever network
+that was in.
 """
 
 import json
@@ -22,10 +23,10 @@ def main() -> None:
     images = {part: np.load(DATA / f"{part}.npy", mmap_mode="r") for part in ("train", "validation")}
     labels = {part: pd.read_csv(DATA / f"{part}.csv")["label"].to_numpy() for part in images}
 
-    from skylight import training
     from skylight.networks.weights import save_npy_weights
+    from skylight.training.fit import digest, forget
 
-    data = training.digest(images["train"], labels["train"], images["validation"])
+    data = digest(images["train"], labels["train"], images["validation"])
     metrics = {}
     with writing(OUT / "networks") as networks, writing(OUT / "training") as curves:
         for network, members in supernovae.members.items():
@@ -35,7 +36,7 @@ def main() -> None:
                 model = train(member, options, supernovae.train, seed, images, labels, data, curves)
                 save_npy_weights(model, networks / member)
                 metrics[member] = json.loads((curves / member / "metrics.json").read_text())
-    training.forget("supernovae")
+    forget("supernovae")
     save_json(OUT / "metrics/train.json", metrics)
 
 
@@ -43,26 +44,26 @@ def train(name: str, options: dict, settings, seed: int, images: dict, labels: d
     """Build and train one member; the folder ``curves/<name>`` gets its curves."""
     from keras import optimizers
 
-    from skylight import training
     from skylight.networks.deep_hits import deep_hits
+    from skylight.training.fit import array_batches, deterministic, digest, fit, ordered_batches
 
-    training.deterministic(seed)
+    deterministic(seed)
     model = deep_hits(**options)
     rate = optimizers.schedules.ExponentialDecay(settings.learning_rate, settings.halve_every, 0.5, staircase=True)
     model.compile(
         optimizers.SGD(rate, momentum=settings.momentum), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     count = len(images["train"])
-    training.fit(
+    fit(
         model,
-        training.array_batches(images["train"], labels["train"], settings.batch_size, seed),
+        array_batches(images["train"], labels["train"], settings.batch_size, seed),
         steps=-(-count // settings.batch_size),
         epochs=settings.epochs,
         name=f"supernovae/{name}",
-        depends_on=training.digest(data, seed),
+        depends_on=digest(data, seed),
         parameters=settings.model_dump(),
         curves=curves / name,
-        validation=training.ordered_batches(images["validation"], labels["validation"], 500),
+        validation=ordered_batches(images["validation"], labels["validation"], 500),
         keep=True,
     )
     return model

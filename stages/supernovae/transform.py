@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from skylight import params
+from skylight.candidates.hits import PARTS, scale_part
 from skylight.errors import InputError, script
 from skylight.outputs import save_json, save_table, writing
-from skylight.surveys.hits import PARTS, scale_part
 
 DATA, OUT = Path("data/processed/supernovae"), Path("out/supernovae")
 
@@ -34,7 +34,7 @@ def main() -> None:
                 f"{data.max_rejected}; the first is {first['part']}/{first['chunk']} row {first['row']}: "
                 f"{first['reason']}"
             )
-    save_table(OUT / "rejected.csv", rejected)
+    save_table(OUT / "tables/rejected.csv", rejected)
     save_json(OUT / "metrics/transform.json", counts)
 
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.composites import (
     FIRST,
     PRESETS,
@@ -22,9 +23,8 @@ from skylight.attribution.relevance.composites import (
     check_bounds,
     composite,
 )
-from skylight.attribution.relevance.folding import fold
 from skylight.attribution.relevance.graph import Graph, walk
-from skylight.attribution.relevance.layers import Cells
+from skylight.attribution.relevance.layers import Activations
 from skylight.attribution.relevance.rules import (
     AlphaBeta,
     Epsilon,
@@ -39,9 +39,9 @@ from skylight.attribution.relevance.rules import (
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     batches,
+    cached_per_model,
     images_spec,
     over_batches,
-    per_model,
     resolve_inputs,
     resolve_targets,
     score_model,
@@ -129,7 +129,7 @@ def lrp(
         inputs, targets, rule or batch size do not fit.
     """
     inputs, targets, rules = _resolved(model, inputs, targets, rule, batch_size)
-    return over_batches(per_model(model, _relevance_of_inputs, rules), inputs, targets, batch_size=batch_size)
+    return over_batches(cached_per_model(model, _relevance_of_inputs, rules), inputs, targets, batch_size=batch_size)
 
 
 def lrp_layerwise(
@@ -150,7 +150,7 @@ def lrp_layerwise(
         ``layer:2``, ... Between `skylight.networks.rotation` layers, rows 4 i to 4 i + 3 belong to input i.
     """
     inputs, targets, rules = _resolved(model, inputs, targets, rule, batch_size)
-    run = per_model(model, _relevance_of_layers, rules)
+    run = cached_per_model(model, _relevance_of_layers, rules)
     pieces = [run(inputs[batch], targets[batch]) for batch in batches(len(inputs), batch_size, "explaining")]
     pieces = pieces or [run(inputs, targets)]
     return {name: np.concatenate([piece[name].numpy() for piece in pieces]) for name in pieces[0]}
@@ -160,7 +160,7 @@ def _resolved(model, inputs, targets, rule, batch_size) -> tuple[np.ndarray, np.
     """Check the arguments and give inputs (N, ...), targets (N,) and the composite of the rules."""
     rules = composite(rule)
     inputs = resolve_inputs(model, inputs)
-    check_bounds(*per_model(model, _plan, rules), inputs)
+    check_bounds(*cached_per_model(model, _plan, rules), inputs)
     return inputs, resolve_targets(model, inputs, targets, batch_size), rules
 
 
@@ -172,7 +172,7 @@ def _plan(model: keras.Model, rules: Composite) -> tuple[Graph, list[Rule]]:
 
 def _relevance_of_inputs(model: keras.Model, rules: Composite) -> Callable:
     """Compile images (B, ...), targets (B,) -> relevances (B, ...)."""
-    propagate = propagation(*per_model(model, _plan, rules), _dtype(model))
+    propagate = propagation(*cached_per_model(model, _plan, rules), _dtype(model))
 
     @tf.function(input_signature=_signature(model), autograph=False)
     def run(images, targets):
@@ -184,7 +184,7 @@ def _relevance_of_inputs(model: keras.Model, rules: Composite) -> Callable:
 
 def _relevance_of_layers(model: keras.Model, rules: Composite) -> Callable:
     """Compile images (B, ...), targets (B,) -> {layer name: relevances (B, ...)}."""
-    propagate = propagation(*per_model(model, _plan, rules), _dtype(model))
+    propagate = propagation(*cached_per_model(model, _plan, rules), _dtype(model))
     return tf.function(propagate, input_signature=_signature(model), autograph=False)
 
 
@@ -217,7 +217,7 @@ def propagation(graph: Graph, rules: list[Rule], dtype: tf.DType) -> Callable:
     """
 
     def propagate(images: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
-        cells, ways_back = {0: Cells(tf.cast(images, dtype))}, []
+        cells, ways_back = {0: Activations(tf.cast(images, dtype))}, []
         for step in graph.steps:
             cells[step.output], back = step.part(*(cells[value] for value in step.inputs))
             ways_back.append(back)

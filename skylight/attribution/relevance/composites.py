@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 
 from skylight.attribution.relevance.graph import Graph, Step
-from skylight.attribution.relevance.layers import Largest, Linear, Route, Sum
+from skylight.attribution.relevance.layers import Linear, MaxPool, Rearrange, Sum
 from skylight.attribution.relevance.rules import (
     AlphaBeta,
     Epsilon,
@@ -115,7 +115,7 @@ def _suits(rule: Rule, step: Step, first: set[int]) -> bool:
         return step.output in first
     if isinstance(rule, Flat | WSquare):
         return True
-    return isinstance(step.part, Largest) == isinstance(rule, WinnerTakesAll)
+    return isinstance(step.part, MaxPool) == isinstance(rule, WinnerTakesAll)
 
 
 def _first(graph: Graph) -> set[int]:
@@ -141,7 +141,7 @@ def check_bounds(graph: Graph, rules: list[Rule], images: np.ndarray) -> None:
     """
     unchanged = {0}
     for step, rule in zip(graph.steps, rules, strict=True):
-        if isinstance(step.part, Route) and unchanged.issuperset(step.inputs):
+        if isinstance(step.part, Rearrange) and unchanged.issuperset(step.inputs):
             unchanged.add(step.output)
         if isinstance(rule, ZBox) and step.weighted and unchanged.issuperset(step.inputs):
             outside = (images < np.float32(rule.low)) | (images > np.float32(rule.high))

@@ -2,11 +2,11 @@
 
 - `Linear`: an affine map; a rule shares relevance over its inputs;
 - `Sum`: adds its inputs up; a rule shares relevance over them;
-- `Largest`: max pooling;
-- `Pass`: one input cell makes one output cell (activations): relevance stays in its cell (Bach et al. 2015);
-- `Route`: cells are moved, copied, joined or cut (flatten, padding): relevance goes back to where the cell was.
+- `MaxPool`: max pooling;
+- `Elementwise`: one input cell makes one output cell (activations): relevance stays in its cell (Bach et al. 2015);
+- `Rearrange`: cells are moved, copied, joined or cut (flatten, padding): relevance goes back to where the cell was.
 
-``part(*xs)`` computes the part for `Cells` xs and gives its `Cells` together with the way back, a function
+``part(*xs)`` computes the part for `Activations` xs and gives its `Activations` together with the way back, a function
 ``back(rule, relevance of the outputs) -> relevances of the xs``.
 """
 
@@ -26,7 +26,7 @@ from skylight.networks.normalization import FusedBatchNormalization
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class Activations:
     """What flows between parts: the values, and what is known of them before they are computed.
 
     Attributes
@@ -75,9 +75,9 @@ class Linear:
     grouped: bool = False
     averages: bool = False
 
-    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+    def __call__(self, x: Activations) -> tuple[Activations, Back]:
         affine = Affine(self.transform, *self.weights(x.values.dtype), x.signed, x.real)
-        outputs = Cells(affine(x.values), signed=x.signed or not self.averages)
+        outputs = Activations(affine(x.values), signed=x.signed or not self.averages)
         return outputs, lambda rule, relevance: [rule(affine, x.values, relevance)]
 
 
@@ -85,7 +85,7 @@ class Linear:
 class Sum:
     """The sum of several inputs of one shape; stacked, (N, K, ...), they are the inputs of one affine map."""
 
-    def __call__(self, *xs: Cells) -> tuple[Cells, Back]:
+    def __call__(self, *xs: Activations) -> tuple[Activations, Back]:
         signed = any(x.signed for x in xs)
         values = [x.values for x in xs]
         affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(x, axis=1), *unit(values[0].dtype), signed)
@@ -93,11 +93,11 @@ class Sum:
         def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor]:
             return tf.unstack(rule(affine, tf.stack(values, axis=1), relevance), axis=1)
 
-        return Cells(tf.add_n(values), signed), back
+        return Activations(tf.add_n(values), signed), back
 
 
 @dataclass(frozen=True, eq=False)
-class Largest:
+class MaxPool:
     """Max pooling; ``windows(x, fill)`` gives the K cells of every window, (K, *shape of the output).
 
     A rule other than `WinnerTakesAll` treats it as the sum of the window.
@@ -106,7 +106,7 @@ class Largest:
     function: Callable[[tf.Tensor], tf.Tensor]
     windows: Callable[[tf.Tensor, float], tf.Tensor]
 
-    def __call__(self, x: Cells) -> tuple[Cells, Back]:
+    def __call__(self, x: Activations) -> tuple[Activations, Back]:
         values = x.values
 
         def cells(x: tf.Tensor) -> tf.Tensor:
@@ -120,38 +120,40 @@ class Largest:
         affine = Affine(
             lambda x, kernel: kernel * tf.reduce_sum(cells(x), axis=0), *unit(values.dtype), x.signed, x.real
         )
-        return Cells(self.function(values), x.signed), back
+        return Activations(self.function(values), x.signed), back
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class Elementwise:
     """A function of every cell by itself; ``rectifies`` where it is never negative."""
 
     function: Callable[[tf.Tensor], tf.Tensor]
     rectifies: bool
 
-    def __call__(self, x: Cells) -> tuple[Cells, Back]:
-        outputs = Cells(self.function(x.values), not self.rectifies, x.real)
+    def __call__(self, x: Activations) -> tuple[Activations, Back]:
+        outputs = Activations(self.function(x.values), not self.rectifies, x.real)
         return outputs, lambda rule, relevance: [relevance]
 
 
 @dataclass(frozen=True, eq=False)
-class Route:
+class Rearrange:
     """A function, of one or several inputs, whose every output cell is one input cell or, where it ``pads``, 0."""
 
     function: Callable[..., tf.Tensor]
     pads: bool = False
 
-    def __call__(self, *xs: Cells) -> tuple[Cells, Back]:
+    def __call__(self, *xs: Activations) -> tuple[Activations, Back]:
         values = [x.values for x in xs]
         padded = self.pads or any(x.real is not None for x in xs)
         real = [tf.ones_like(x.values) if x.real is None else x.real for x in xs] if padded else None
-        outputs = Cells(self.function(*values), any(x.signed for x in xs), self.function(*real) if padded else None)
+        outputs = Activations(
+            self.function(*values), any(x.signed for x in xs), self.function(*real) if padded else None
+        )
         return outputs, lambda rule, relevance: _moved_back(self.function, values, relevance)
 
 
-Part = Linear | Sum | Largest | Pass | Route
-IDENTITY = Route(tf.identity)
+Part = Linear | Sum | MaxPool | Elementwise | Rearrange
+IDENTITY = Rearrange(tf.identity)
 
 
 def unit(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
@@ -246,7 +248,7 @@ def _activated(layer: layers.Layer, *linear: Part) -> list[Part]:
     """Let the activation of a layer follow its linear part."""
     if layer.activation in (None, keras.activations.linear):
         return list(linear)
-    return [*linear, Pass(layer.activation, layer.activation in _RECTIFIERS)]
+    return [*linear, Elementwise(layer.activation, layer.activation in _RECTIFIERS)]
 
 
 def _dense(layer: layers.Dense) -> list[Part]:
@@ -325,13 +327,13 @@ def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]
             places = [cells for place in places for cells in _places(place, axis, pool, stride, count, before, fill)]
         return tf.stack(places)
 
-    return [Largest(layer.call, windows)]
+    return [MaxPool(layer.call, windows)]
 
 
 def _places(x: tf.Tensor, axis: int, pool: int, stride: int, count: int, before: int, fill: float) -> list[tf.Tensor]:
     """Give, for each of the ``pool`` places in a window along ``axis``, that cell of all ``count`` windows.
 
-    Cells that lie ``stride`` apart are brought together first: far less memory moves on the way back than through
+    Activations that lie ``stride`` apart are brought together first: far less memory moves on the way back than through
     one strided slice a place.
     """
     rows = count - 1 + -(-pool // stride)
@@ -358,15 +360,15 @@ def _global_max_pooling(layer: layers.GlobalMaxPooling1D | layers.GlobalMaxPooli
         kept = [1] * (len(x.shape) - 2) if layer.keepdims else []
         return tf.reshape(tf.transpose(cells, (1, 0, 2)), (cells.shape[1], -1, *kept, x.shape[-1]))
 
-    return [Largest(layer.call, windows)]
+    return [MaxPool(layer.call, windows)]
 
 
 def _activation(layer: layers.Activation) -> list[Part]:
-    return [Pass(layer.activation, layer.activation in _RECTIFIERS)]
+    return [Elementwise(layer.activation, layer.activation in _RECTIFIERS)]
 
 
 def _relu(layer: layers.ReLU | layers.LeakyReLU) -> list[Part]:
-    return [Pass(layer.call, rectifies=not layer.negative_slope)]
+    return [Elementwise(layer.call, rectifies=not layer.negative_slope)]
 
 
 def _identity(layer: layers.Layer) -> list[Part]:
@@ -374,15 +376,15 @@ def _identity(layer: layers.Layer) -> list[Part]:
 
 
 def _route(layer: layers.Layer) -> list[Part]:
-    return [Route(layer.call)]
+    return [Rearrange(layer.call)]
 
 
 def _padding(layer: layers.ZeroPadding1D | layers.ZeroPadding2D) -> list[Part]:
-    return [Route(layer.call, pads=True)]
+    return [Rearrange(layer.call, pads=True)]
 
 
 def _joined(layer: layers.Concatenate) -> list[Part]:
-    return [Route(lambda *xs: layer.call(list(xs)))]
+    return [Rearrange(lambda *xs: layer.call(list(xs)))]
 
 
 _PARTS: dict[type, Callable[[Any], list[Part]]] = {

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from small_networks import SHAPE, network
+
+from tests.skylight.attribution.small_networks import SHAPE, network
 
 
 @pytest.fixture(scope="session")

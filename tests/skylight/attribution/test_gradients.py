@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from small_networks import SHAPE, weights_of
 from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation, ReplaceToLinear
 from tf_keras_vis.utils.scores import CategoricalScore
@@ -22,6 +21,7 @@ from skylight.attribution.gradients import (
 )
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
+from tests.skylight.attribution.small_networks import SHAPE, weights_of
 
 TARGETS = [0, 1, 2, 1, 0]
 

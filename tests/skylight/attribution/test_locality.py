@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from skylight.attribution import METHODS, locality
-from skylight.attribution.locality import trunk
+from skylight.attribution.locality import local_layers
 from skylight.attribution.scoring import output_model
 from skylight.networks.vgg6 import vgg6
 
@@ -36,10 +36,10 @@ def both(model, images, run, monkeypatch):
     """The answer by windows and by whole passes."""
     by_windows = run(model, images)
     monkeypatch.setattr(locality, "WORTH", 0)
-    twin = keras.models.clone_model(model)
-    twin.set_weights(model.get_weights())
-    assert trunk(output_model(twin), (1, 1)) is None
-    return by_windows, run(twin, images)
+    clone_layer = keras.models.clone_model(model)
+    clone_layer.set_weights(model.get_weights())
+    assert local_layers(output_model(clone_layer), (1, 1)) is None
+    return by_windows, run(clone_layer, images)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -52,7 +52,7 @@ def test_occlusion_by_windows_is_occlusion(name, patch, monkeypatch):
             rng = np.random.default_rng(0)
             layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
     images = np.random.default_rng(1).normal(size=(2, *model.input_shape[1:])).astype(np.float32)
-    assert trunk(output_model(model), patch) is not None
+    assert local_layers(output_model(model), patch) is not None
 
     def occlusion(model, images):
         return METHODS["patch_occlusion"](model, images, patch=patch, stride=(min(patch[0], 3), 1), batch_size=100)
@@ -83,7 +83,7 @@ def test_blanking_of_vgg6_by_windows_is_blanking(monkeypatch):
     ],
 )
 def test_other_networks_are_run_whole(between):
-    assert trunk(output_model(network(*between)), (1, 1)) is None
+    assert local_layers(output_model(network(*between)), (1, 1)) is None
 
 
 def test_branching_networks_are_run_whole():
@@ -91,4 +91,4 @@ def test_branching_networks_are_run_whole():
     x = layers.Conv2D(2, 3)(image)
     x = layers.Flatten()(layers.Add()([layers.Conv2D(2, 1)(x), x]))
     model = keras.Model(image, layers.Dense(2)(x))
-    assert trunk(output_model(model), (1, 1)) is None
+    assert local_layers(output_model(model), (1, 1)) is None

@@ -4,9 +4,9 @@ import inspect
 
 import numpy as np
 import pytest
-from small_networks import SHAPE, network
 
 from skylight.attribution import METHODS, scoring
+from tests.skylight.attribution.small_networks import SHAPE, network
 
 FEW = {"samples": 3, "steps": 4, "masks": 6}  # where a method has such an option
 

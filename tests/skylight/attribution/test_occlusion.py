@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_networks import SHAPE, weights_of
 
 from skylight.attribution.occlusion import blanking, lighting, patch_occlusion, rise
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
+from tests.skylight.attribution.small_networks import SHAPE, weights_of
 
 TARGETS = [0, 1, 2, 1, 0]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import shap
 from keras import layers
-from small_networks import SHAPE, weights_of
 
 from skylight.attribution.scoring import score_model
 from skylight.attribution.shapley import background, deep_shap, gradient_shap
 from skylight.errors import InputError
+from tests.skylight.attribution.small_networks import SHAPE, weights_of
 
 TARGETS = [0, 1, 2, 1, 0]
 

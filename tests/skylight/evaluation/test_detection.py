@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from skylight.evaluation.bootstrap import resamples
 from skylight.evaluation.detection import accuracy_gain, rates, rates_by_snr, rates_with_errors, trade_off
-from skylight.evaluation.lengths import resamples
 
 LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 SCORES = np.array([0.9, 0.5, 0.4, 0.8, 0.1, 0.6, 0.2, 0.3, 0.0, 0.49])

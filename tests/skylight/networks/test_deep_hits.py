@@ -7,7 +7,7 @@ import pytest
 from skylight.attribution.relevance import AlphaBeta, Epsilon, Gamma, lrp, lrp_layerwise
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
-from skylight.evaluation.turns import maps_of_turns, rotation_agreement, turned
+from skylight.evaluation.rotation_equivariance import maps_of_turns, rotation_agreement, turned
 from skylight.networks.deep_hits import deep_hits, load_deep_hits
 from skylight.networks.weights import load_npy_weights, save_npy_weights
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from skylight.errors import InputError
-from skylight.networks.galaxy_zoo import begin_at, galaxy_zoo
+from skylight.networks.galaxy_zoo import galaxy_zoo, init_output_bias
 
 
 @pytest.mark.parametrize(("name", "application"), [("resnet50v2", "ResNet50V2"), ("xception", "Xception")])
 def test_width_one_is_the_published_network(name, application):
-    trunk = getattr(keras.applications, application)(include_top=False, weights=None, input_shape=(71, 71, 3))
+    backbone = getattr(keras.applications, application)(include_top=False, weights=None, input_shape=(71, 71, 3))
     model = galaxy_zoo(name, (71, 71, 3))
-    assert model.count_params() == trunk.count_params() + (2048 + 1) * 37
+    assert model.count_params() == backbone.count_params() + (2048 + 1) * 37
     assert model.output_shape == (None, 37)
 
 
@@ -23,7 +23,7 @@ def test_no_convolution_has_fewer_filters_than_the_least():
 
     narrow = filters()
     assert narrow[:2] == [4, 8]
-    assert filters(least_filters=16) == [max(16, count) for count in narrow]
+    assert filters(min_filters=16) == [max(16, count) for count in narrow]
 
 
 def test_vgg16_has_two_dense_layers_of_the_published_sizes():
@@ -56,7 +56,7 @@ def test_an_untrained_network_begins_at_the_mean_answers():
     images = np.random.default_rng(0).random((4, 71, 71, 3), dtype=np.float32)
     keras.utils.set_random_seed(0)
     model = galaxy_zoo("xception", (71, 71, 3), outputs=3, width=0.0625, momentum=0.9)
-    begin_at(model, np.array([0.0, 0.02, 0.9]))
+    init_output_bias(model, np.array([0.0, 0.02, 0.9]))
     answers = model.predict(images, verbose=0)
     assert np.allclose(answers, [0.001, 0.02, 0.9], rtol=0.5)
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from skylight.alerts.packets import Alert, Rejected, alerts, packed
+from skylight.alerts.scoring import BATCH, score_stream
 from skylight.errors import InputError
 from skylight.networks.vgg6 import load_vgg6, vgg6
-from skylight.realbogus_scores import BATCH, score_stream
-from skylight.surveys.ztf_alert_simulation import BOGUS, REAL, draw_candidate
-from skylight.surveys.ztf_alerts import Alert, Rejected, alerts, packed
+from skylight.simulations.alerts import BOGUS, REAL, draw_candidate
 
 PER_CLASS = 120
 

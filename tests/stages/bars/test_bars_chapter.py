@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from skylight.barlength import bar_lengths
-from skylight.surveys.galaxy_zoo import PIXEL_SCALE
-from skylight.surveys.volunteers import ANSWERS
+from skylight.galaxies.bar_length import bar_lengths
+from skylight.galaxies.catalogue import PIXEL_SCALE
+from skylight.galaxies.questions import ANSWERS
 from stages.bars import (
     control_model,
     generate_heatmaps,

@@ -33,14 +33,14 @@ def test_outputs_have_the_shapes_they_should(tiny):
     assert len(images) == len(features) == len(labels) == len(ids) > 250
     test = json.loads((out / "metrics/test.json").read_text())
     assert set(test["cnn"]["f1"]) == {"EW", "EA", "RRab", "RRc", "RRd", "RS CVn", "LPV"}
-    counts = pd.read_csv(out / "confusion_cnn_counts.csv", index_col="true")
-    assert counts.to_numpy().sum() == test["objects"] == len(pd.read_csv(out / "predictions.csv"))
-    percent = pd.read_csv(out / "confusion_cnn_percent.csv", index_col="true").sum(axis=1)
+    counts = pd.read_csv(out / "tables/confusion_cnn_counts.csv", index_col="true")
+    assert counts.to_numpy().sum() == test["objects"] == len(pd.read_csv(out / "tables/predictions.csv"))
+    percent = pd.read_csv(out / "tables/confusion_cnn_percent.csv", index_col="true").sum(axis=1)
     assert np.allclose(percent[counts.sum(axis=1) > 0], 100, atol=0.1)
-    chosen = len(pd.read_csv(out / "maps/objects.csv"))
+    chosen = len(pd.read_csv(out / "heatmaps/objects.csv"))
     for name in ("gradcam", "saliency", "blanking", "deep_shap"):
-        assert np.load(out / f"maps/{name}.npy").shape == (chosen, 22, 24)
-    assert np.load(out / "maps/class_median.npy").shape == (4, 7, 22, 24)
+        assert np.load(out / f"heatmaps/{name}.npy").shape == (chosen, 22, 24)
+    assert np.load(out / "heatmaps/class_median.npy").shape == (4, 7, 22, 24)
     assert {path.suffix for path in (out / "figures").glob("*.*")} == {".png"}
     assert len(list((out / "figures/misclassified").iterdir())) == 2
     assert not (tiny.path / ".checkpoints/periodic").exists()
@@ -51,7 +51,7 @@ def test_every_class_has_its_maps_or_a_reason(tiny):
     table = pd.read_csv(out / "metrics/class_maps.csv", dtype={"lcid": str})
     assert len(table) == 7 * 4 and table["note"].notna().any() and table["note"].isna().any()
     assert (table["note"].isna() == table["score"].notna()).all()
-    test = pd.read_csv(out / "predictions.csv", dtype={"lcid": str})["lcid"]
+    test = pd.read_csv(out / "tables/predictions.csv", dtype={"lcid": str})["lcid"]
     assert not table["lcid"].isin(test).any()
     arrays = {path.stem: np.load(path) for path in (out / "class_maps").iterdir()}
     assert arrays["lighting"].shape == arrays["maximization"].shape == (7, 22, 24)
@@ -60,7 +60,7 @@ def test_every_class_has_its_maps_or_a_reason(tiny):
         drawn = np.isfinite(arrays[f"pix2pixai_{name}"]).all(axis=(2, 3))
         assert np.array_equal(drawn, table["note"].isna().to_numpy().reshape(7, 4).T)
     drops = pd.read_csv(out / "metrics/class_maps_blanking.csv").set_index(["class", "approach", "cells"])["drop"]
-    held_out = pd.read_csv(out / "maps/objects.csv")["class"].unique()
+    held_out = pd.read_csv(out / "heatmaps/objects.csv")["class"].unique()
     for name in held_out:
         learnt = {f"pix2pixai_{row.map}" for row in table[table["note"].isna()].itertuples() if row[1] == name}
         found = set(drops[name].index.get_level_values("approach"))
@@ -102,7 +102,7 @@ def test_forced_again_it_gives_the_same_hashes(tiny):
 KILLED = {
     "periodic-simulate": "data/simulated/partial.crts",
     "periodic-train": ".checkpoints/periodic",
-    "periodic-heatmaps": "out/periodic/maps/objects.csv",
+    "periodic-heatmaps": "out/periodic/heatmaps/objects.csv",
 }
 
 
@@ -180,7 +180,7 @@ def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
             f"MCC {cnn['mcc']:.3f}, F1 {cnn['f1']}; forest accuracy {forest['accuracy']:.3f}"
         )
     # Better than always saying RRab, by more than three standard errors of that.
-    predictions = pd.read_csv(tiny.path / "out/periodic/predictions.csv")
+    predictions = pd.read_csv(tiny.path / "out/periodic/tables/predictions.csv")
     share = (predictions["class"] == "RRab").mean()
     assert cnn["accuracy"] > share + 3 * (share * (1 - share) / len(predictions)) ** 0.5
     figures = tiny.path / "out/periodic/figures"

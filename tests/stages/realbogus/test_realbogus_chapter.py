@@ -28,17 +28,17 @@ def test_outputs_have_the_shapes_they_should(tiny):
     data, out = tiny.path / "data/processed/realbogus", tiny.path / "out/realbogus"
     assert np.load(data / "triplets.npy").shape == (120, 63, 63, 3)
     assert len((data / "rejected.csv").read_text().splitlines()) == 1
-    parts = pd.read_csv(out / "split.csv")["part"].value_counts()
+    parts = pd.read_csv(out / "tables/split.csv")["part"].value_counts()
     assert parts.to_dict() == {"train": 65, "test": 48, "validation": 7}
-    test, predictions = json.loads((out / "metrics/test.json").read_text()), pd.read_csv(out / "predictions.csv")
+    test, predictions = json.loads((out / "metrics/test.json").read_text()), pd.read_csv(out / "tables/predictions.csv")
     assert len(predictions) == test["alerts"] == 48
-    wrong = pd.read_csv(out / "misclassified.csv")
+    wrong = pd.read_csv(out / "tables/misclassified.csv")
     assert len(wrong) == test["misclassified"] == round(48 * (1 - test["accuracy"]))
-    rates = pd.read_csv(out / "error_rates.csv")
+    rates = pd.read_csv(out / "tables/error_rates.csv")
     assert rates[["fnr", "fpr"]].iloc[0].tolist() == [1, 0] and rates[["fnr", "fpr"]].iloc[-1].tolist() == [0, 1]
-    chosen = pd.read_csv(out / "maps/alerts.csv")
+    chosen = pd.read_csv(out / "heatmaps/alerts.csv")
     for name, channels in (("gradcam", 1), ("saliency", 1), ("blanking", 1), ("deep_shap", 3)):
-        assert np.load(out / f"maps/{name}.npy").shape == (len(chosen), 63, 63, channels)
+        assert np.load(out / f"heatmaps/{name}.npy").shape == (len(chosen), 63, 63, channels)
     assert np.load(out / "class_maps/maximization.npy").shape == (2, 63, 63, 3)
     table, generated = pd.read_csv(out / "metrics/class_maps.csv"), np.load(out / "class_maps/generated.npy")
     assert len(table) == 20 and generated.shape == (5, 4, 63, 63)

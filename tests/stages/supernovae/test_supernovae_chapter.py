@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skylight.surveys import hits
+from skylight.candidates import hits
 from tests.conftest import profile
 
 STEPS = ("simulate", "transform", "train", "test", "relevance", "figures")
@@ -27,23 +27,23 @@ def tiny(clone):
 def test_outputs_have_the_shapes_they_should(tiny):
     data, out = tiny.path / "data/processed/supernovae", tiny.path / "out/supernovae"
     assert [len(np.load(data / f"{part}.npy")) for part in hits.PARTS] == [150, 40, 60]
-    predictions = pd.read_csv(out / "predictions.csv")
+    predictions = pd.read_csv(out / "tables/predictions.csv")
     assert {"p_deep_hits", "p_cap", "p_cap_ensemble", "p_cap_bn"} <= set(predictions) and len(predictions) == 60
     metrics = json.loads((out / "metrics/test.json").read_text())
     right = (predictions["p_cap"] >= 0.5) == predictions["label"]
     assert metrics["networks"]["cap"]["accuracy"] == pytest.approx(right.mean())
     turns = metrics["largest_change_under_quarter_turns"]
     assert turns["cap"] < 1e-6 and turns["cap_bn"] < 1e-6
-    candidates = pd.read_csv(out / "maps/candidates.csv")
+    candidates = pd.read_csv(out / "heatmaps/candidates.csv")
     assert (candidates["explained_by"] == "all rules").sum() == 8
     for network in ("deep_hits", "cap", "cap_bn"):
         for kind in ("", "_averaged"):
-            assert np.load(out / f"maps/{network}{kind}.npy").shape == (2, len(candidates), 21, 21, 4)
+            assert np.load(out / f"heatmaps/{network}{kind}.npy").shape == (2, len(candidates), 21, 21, 4)
     relevance = json.loads((out / "metrics/relevance.json").read_text())
     for rule in ("epsilon", "alphabeta"):
         assert relevance["rotation_agreement"][rule]["cap"]["mean"] == pytest.approx(1, abs=1e-6)
         assert relevance["largest_relative_change_of_a_turned_map"][rule]["cap"] < 1e-5
-    footprints = np.load(out / "maps/footprints.npy")
+    footprints = np.load(out / "heatmaps/footprints.npy")
     assert np.array_equal(footprints.any(axis=(1, 2)), candidates["label"] == 1)
     assert {"det.png", "rotation_agreement.png", "layers.png"} <= {path.name for path in (out / "figures").iterdir()}
     assert (out / "figures_digits/digits.png").exists()
@@ -54,7 +54,7 @@ def test_a_killed_training_does_not_train_again_what_was_done(tiny):
     """As if killed after the first member of CAP: what was trained before is taken from its checkpoint."""
     before = {path: path.read_bytes() for path in (tiny.path / "out/supernovae/networks").rglob("*.npy")}
     code = """
-import skylight.training as training
+import skylight.training.fit as training
 import stages.supernovae.train as stage
 fit, done = training.fit, []
 def killed(*args, **kwargs):
@@ -89,7 +89,7 @@ def test_score_reads_both_layouts_skips_bad_candidates_and_names_bad_chunks(tiny
     assert f"skipped {good} row 3: science stamp has no good pixel" in printed and "skipped 2 candidates" in printed
     table = pd.read_csv(tmp_path / "s.csv")
     assert list(table["row"]) == [0, 1, 2, 4] * 2 and table["probability"].between(0, 1).all()
-    expected = pd.read_csv(tiny.path / "out/supernovae/predictions.csv")["p_cap_ensemble"][[0, 1, 2, 4]]
+    expected = pd.read_csv(tiny.path / "out/supernovae/tables/predictions.csv")["p_cap_ensemble"][[0, 1, 2, 4]]
     assert np.allclose(table["probability"][:4], expected, atol=1e-5)
     maps = np.load(tmp_path / "maps/good.npy")
     assert maps.shape == (5, 21, 21, 4) and np.isnan(maps[3]).all() and np.isfinite(maps[[0, 1, 2, 4]]).all()
@@ -137,7 +137,7 @@ def test_bad_chunks_and_parameters_stop_a_stage_in_one_line_and_lose_nothing(tin
 
     output = tiny.run("stages.supernovae.transform")
     assert "skipped train/chunk_0000 row 0: template stamp has no good pixel" in output
-    rejected = pd.read_csv(tiny.path / "out/supernovae/rejected.csv")
+    rejected = pd.read_csv(tiny.path / "out/supernovae/tables/rejected.csv")
     assert list(rejected["row"]) == [0, 1] and list(rejected["part"]) == ["train", "train"]
     counts = json.loads((tiny.path / "out/supernovae/metrics/transform.json").read_text())
     assert counts["train"]["rejected"] == 2

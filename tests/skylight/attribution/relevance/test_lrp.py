@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import literal
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from test_folding import randomised
 
 from skylight.attribution import relevance
 from skylight.attribution.relevance import (
@@ -28,16 +26,18 @@ from skylight.attribution.relevance import (
     lrp,
     lrp_layerwise,
 )
+from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.composites import assign, composite
-from skylight.attribution.relevance.folding import fold
 from skylight.attribution.relevance.graph import walk
-from skylight.attribution.relevance.layers import Cells, Pass
+from skylight.attribution.relevance.layers import Activations, Elementwise
 from skylight.attribution.relevance.rules import WinnerTakesAll
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
-from skylight.networks.applications import trunk
+from skylight.networks.applications import backbone
 from skylight.networks.periodic_cnn import periodic_cnn
 from skylight.networks.vgg6 import vgg6
+from tests.skylight.attribution.relevance import literal
+from tests.skylight.attribution.relevance.test_canonizers import randomised
 
 SHAPE = (8, 9, 2)
 
@@ -200,7 +200,7 @@ def test_relevance_is_conserved_in_every_network(name):
     if name in ("periodic", "vgg6", "residual"):
         model = {"periodic": lambda: periodic_cnn(7), "vgg6": vgg6, "residual": residual}[name]()
     else:
-        base = trunk(getattr(keras.applications, name), (72, 72, 3), width=0.125, pooling="avg")
+        base = backbone(getattr(keras.applications, name), (72, 72, 3), width=0.125, pooling="avg")
         model = keras.Model(base.input, layers.Dense(3, activation="softmax")(base.output))
     rng = np.random.default_rng(0)
     ranges = {"gamma": (0.5, 1.5), "beta": (-0.2, 0.3), "moving_mean": (-0.1, 0.1), "moving_variance": (0.1, 0.4)}
@@ -276,16 +276,16 @@ def test_the_model_is_left_alone_and_its_new_weights_are_honoured(images):
     assert all(layer.trainable for layer in model.layers)
     model.set_weights([-2 * weight for weight in weights])
     after = lrp(model, images, 1, rule="epsilon_plus")
-    twin = small()
-    twin.set_weights(model.get_weights())
+    clone_layer = small()
+    clone_layer.set_weights(model.get_weights())
     assert not np.allclose(before, after)
-    assert np.array_equal(after, lrp(twin, images, 1, rule="epsilon_plus"))
+    assert np.array_equal(after, lrp(clone_layer, images, 1, rule="epsilon_plus"))
 
 
 def rules_by_layer(model, rule):
     graph = walk(model)
     rules = zip(graph.steps, assign(composite(rule), graph), strict=True)
-    return {step.name: rule for step, rule in rules if not isinstance(step.part, Pass)}
+    return {step.name: rule for step, rule in rules if not isinstance(step.part, Elementwise)}
 
 
 def test_which_rule_goes_where(model):
@@ -348,7 +348,7 @@ def test_double_precision_models_are_explained_in_double_precision(images):
     keras.config.set_dtype_policy("float32")
     single = small()
     assert np.allclose(lrp(double, images, 0), lrp(single, images, 0), rtol=1e-3, atol=1e-5)
-    assert Cells(tf.constant(images)).signed
+    assert Activations(tf.constant(images)).signed
 
 
 def test_calls_leave_no_memory_behind(images):

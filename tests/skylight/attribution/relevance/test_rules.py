@@ -1,16 +1,16 @@
 """Every rule on every layer against its literal form (`literal`), in double precision."""
 
 import keras
-import literal
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
 from skylight.attribution.relevance import AlphaBeta, Epsilon, Flat, Gamma, Simple, WinnerTakesAll, WSquare, ZBox
-from skylight.attribution.relevance.layers import Cells, parts
+from skylight.attribution.relevance.layers import Activations, parts
 from skylight.errors import InputError
 from skylight.networks.rotation import CyclicAveragePooling, JoinRotations, QuarterTurns
+from tests.skylight.attribution.relevance import literal
 
 RULES = {
     "simple": (Simple(), literal.simple, ()),
@@ -103,7 +103,7 @@ def called(layer, shape, rng):
 
 def propagated(row, rule, x, relevance, signed=True):
     """Take relevance, made by ``relevance`` of the shape of the outputs, back through the parts of a layer."""
-    cells, backs = Cells(tf.constant(x), signed), []
+    cells, backs = Activations(tf.constant(x), signed), []
     for part in row:
         cells, back = part(cells)
         backs.append(back)
@@ -196,7 +196,7 @@ def test_rules_on_a_sum_and_on_multiplication_by_a_constant(rule, rng):
     total = layers.Add()(images)
     (part,) = parts(total._keras_history.operation._inbound_nodes[0])
     xs = rng.normal(size=(3, 2, 3, 2))
-    cells, back = part(*(Cells(tf.constant(x)) for x in xs))
+    cells, back = part(*(Activations(tf.constant(x)) for x in xs))
     assert np.allclose(cells.values, xs.sum(axis=0))
     relevance = rng.normal(size=(2, 3, 2))
     W, b = literal.matrix(lambda xs: xs.sum(axis=0), xs)
@@ -217,7 +217,7 @@ def test_rules_on_a_sum_and_on_multiplication_by_a_constant(rule, rng):
         if len(row) == 1:
             ours, relevance = propagated(row, rule, xs[0], lambda shape: rng.normal(size=shape))
             assert_close(ours.ravel(), expected(W, b, xs[0].ravel(), relevance.ravel(), *options)[:-1])
-        cells = Cells(tf.constant(xs[0]))
+        cells = Activations(tf.constant(xs[0]))
         for part in row:
             cells, _ = part(cells)
         assert np.allclose(cells.values, model(xs[0]))
@@ -245,7 +245,7 @@ def test_activations_pass_relevance_on(activation, rng):
 
 
 def test_values_known_not_to_be_negative_are_not():
-    x = Cells(tf.constant([[-1.0, 0.0, 2.0]]))
+    x = Activations(tf.constant([[-1.0, 0.0, 2.0]]))
     for layer in (layers.ReLU(), layers.Activation("sigmoid"), layers.Dense(4, activation="relu")):
         layer(keras.Input((3,)))
         cells = x
@@ -254,7 +254,7 @@ def test_values_known_not_to_be_negative_are_not():
         assert not cells.signed and tf.reduce_min(cells.values) >= 0
     for layer in (layers.LeakyReLU(), layers.Activation("swish"), layers.Dense(4)):
         layer(keras.Input((3,)))
-        assert parts(layer._inbound_nodes[-1])[-1](Cells(x.values, signed=False))[0].signed
+        assert parts(layer._inbound_nodes[-1])[-1](Activations(x.values, signed=False))[0].signed
 
 
 def test_epsilon_takes_the_sign_of_zero_for_plus(rng):

@@ -1,0 +1,1 @@
+"""Galaxy Zoo 2 and its bars: catalogues, images, the volunteers' questions, heatmaps and bar lengths."""

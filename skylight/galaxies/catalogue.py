@@ -1,0 +1,179 @@
+"""Galaxy Zoo 2 and the bar lengths of Hoyle et al. 2011, in their published layout.
+
+::
+
+    training_solutions_rev1.csv         GalaxyID and 37 vote fractions
+    images_training_rev1/<GalaxyID>.jpg
+    images_test_rev1/images/<GalaxyID>.jpg
+    gz2_filename_mapping.csv            objid, sample, asset_id
+    gz2sample.csv                       OBJID, PETROR90_R and many more
+    hoyle_barlengths.csv                objid, ..., length_avg, length_stdev, ..., length_scaled, bar_meas
+    images_gz2/images/<asset_id>.jpg
+
+A picture has 424 x 424 pixels of 0.02 PETROR90_R arcsec. ``length_avg`` is the bar from end to end in kpc/h, the mean
+of ``bar_meas`` people's; ``length_scaled`` is the same over the diameter of the galaxy. That diameter is not in the
+file, but ``length_avg / length_scaled`` is it: its median over the published catalogue, 19.5 kpc/h, is two PETROR90_R
+of a typical galaxy there. So a bar of ``length_scaled`` is ``2 length_scaled PETROR90_R`` arcsec long and covers
+``100 length_scaled`` pixels of the picture.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from skylight.errors import InputError
+from skylight.galaxies.questions import ANSWERS
+
+PIXELS = 424
+PIXEL_SCALE = 0.02
+"""Of the pictures, in units of PETROR90_R."""
+LENGTH_UNIT = 2.0
+"""The catalogue's ``length_scaled`` of 1 is this many PETROR90_R."""
+SOLUTIONS = "training_solutions_rev1.csv"
+TRAINING_IMAGES = "images_training_rev1"
+TEST_IMAGES = "images_test_rev1/images"
+MAPPING = "gz2_filename_mapping.csv"
+SAMPLE = "gz2sample.csv"
+CATALOGUE = "hoyle_barlengths.csv"
+CATALOGUE_IMAGES = "images_gz2/images"
+TRUTH = "truth.csv"
+MASKS = "masks"
+
+CATALOGUE_COLUMNS = [
+    "objid",
+    "ra",
+    "dec",
+    "length_avg",
+    "length_stdev",
+    "width_avg",
+    "width_stdev",
+    "length_scaled",
+    "bar_meas",
+]
+
+
+def read_solutions(path: str | Path) -> pd.DataFrame:
+    """Read a table of vote fractions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``GalaxyID`` and the 37 answers in the decision tree's order, whatever their order in the file.
+
+    Raises
+    ------
+    InputError
+        The file or a column is missing, an id appears twice, or a fraction is not a number in [0, 1].
+    """
+    table = _read_csv(path, ["GalaxyID", *ANSWERS])
+    _check_unique(path, table, "GalaxyID")
+    fractions = table[ANSWERS].apply(pd.to_numeric, errors="coerce")
+    wrong = ~fractions.ge(0) | ~fractions.le(1)
+    if wrong.to_numpy().any():
+        row, column = np.argwhere(wrong.to_numpy())[0]
+        value = table[ANSWERS].iloc[row, column]
+        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {value}")
+    return pd.concat([table[["GalaxyID"]], fractions], axis=1)
+
+
+def read_catalogue(folder: str | Path) -> pd.DataFrame:
+    """Read the bar-length catalogue and join it with the pictures' names and the galaxies' sizes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of the catalogue, then ``asset_id`` and ``PETROR90_R``, in the catalogue's order.
+
+    Raises
+    ------
+    InputError
+        A file or a column is missing, an id appears twice, a length is not positive, or an ``objid`` of the
+        catalogue is not in the other two files.
+    """
+    folder = Path(folder)
+    catalogue = _read_csv(folder / CATALOGUE, CATALOGUE_COLUMNS)
+    _check_unique(folder / CATALOGUE, catalogue, "objid")
+    _check_positive(folder / CATALOGUE, catalogue, ["length_avg", "length_scaled"])
+    for name, key, column in ((MAPPING, "objid", "asset_id"), (SAMPLE, "OBJID", "PETROR90_R")):
+        other = _read_csv(folder / name, [key, column])
+        other = other[other[key].isin(catalogue["objid"])]
+        _check_unique(folder / name, other, key)
+        catalogue = catalogue.merge(other, how="left", left_on="objid", right_on=key)
+        absent = catalogue[column].isna()
+        if absent.any():
+            row = int(absent.to_numpy().argmax())
+            raise InputError(f"{folder / CATALOGUE} row {row + 2}: objid {catalogue.objid[row]} is not in {name}")
+    _check_positive(folder / SAMPLE, catalogue, ["PETROR90_R"])
+    return catalogue[[*CATALOGUE_COLUMNS, "asset_id", "PETROR90_R"]].astype({"asset_id": "int64"})
+
+
+def catalogue_arcsec(catalogue: pd.DataFrame) -> np.ndarray:
+    """The people's lengths in arcsec: what the paper correlates with, but for the factor `LENGTH_UNIT`."""
+    return (LENGTH_UNIT * catalogue["length_scaled"] * catalogue["PETROR90_R"]).to_numpy()
+
+
+def to_kpc(arcsec: np.ndarray, catalogue: pd.DataFrame) -> np.ndarray:
+    """Lengths in kpc/h, the unit of the catalogue's ``length_avg``, by each galaxy's own scale."""
+    scale = catalogue["length_avg"] / (LENGTH_UNIT * catalogue["length_scaled"] * catalogue["PETROR90_R"])
+    return np.asarray(arcsec) * scale.to_numpy()
+
+
+def split(table: pd.DataFrame, fraction: float, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Shuffle a table and cut it after ``fraction`` of its rows, as published.
+
+    Raises
+    ------
+    InputError
+        A part is empty; ``name`` is the parameter that says so.
+    """
+    shuffled = table.sample(frac=1, random_state=seed).reset_index(drop=True)
+    count = int(len(table) * fraction)
+    if not 0 < count < len(table):
+        part = "first" if not count else "second"
+        raise InputError(f"{name}: {fraction} of {len(table)} galaxies leaves the {part} part empty")
+    return shuffled[:count], shuffled[count:].reset_index(drop=True)
+
+
+def read_test_solutions(folder: str | Path) -> pd.DataFrame:
+    """The vote fractions of the simulated test images, which no published file has, for evaluation only."""
+    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", *ANSWERS])
+    return truth.loc[truth["part"] == "test", ["GalaxyID", *ANSWERS]].reset_index(drop=True)
+
+
+def true_lengths(folder: str | Path, asset_ids: pd.Series) -> np.ndarray:
+    """The true lengths of simulated bars in arcsec, for evaluation only."""
+    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"])
+    truth = truth[truth["part"] == "catalogue"].set_index("GalaxyID")["bar_length_arcsec"]
+    return truth.reindex(asset_ids).to_numpy()
+
+
+def _read_csv(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        header = pd.read_csv(path, nrows=0).columns
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        return pd.read_csv(path, usecols=columns)[columns]
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a CSV table ({error})") from None
+
+
+def _check_unique(path: str | Path, table: pd.DataFrame, column: str) -> None:
+    again = table[column].duplicated()
+    if again.any():
+        row = int(again.to_numpy().argmax())
+        raise InputError(f"{path} row {table.index[row] + 2}: {column} {table[column].iloc[row]} appears twice")
+
+
+def _check_positive(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
+    for column in columns:
+        values = pd.to_numeric(table[column], errors="coerce")
+        wrong = ~(values > 0) | ~np.isfinite(values)
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            raise InputError(
+                f"{path} (objid {table.objid[row]}): {column} must be a positive number, got {table[column][row]}"
+            )

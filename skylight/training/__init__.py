@@ -1,0 +1,1 @@
+"""Training networks reproducibly: batches, splits, augmentation, checkpoints, and tracking."""
