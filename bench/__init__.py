@@ -1,1 +1,1 @@
-"""Measurements side by side in one process: ``python -m bench.<name>``, or ``make bench`` for all."""
+"""Benchmarks; alternatives are timed in one process: ``python -m bench.<name>``, or ``make bench`` for all."""

@@ -1,8 +1,8 @@
-"""Explanations: `skylight.attribution` against tf-keras-vis, shap, captum, and the ideal number of passes.
+"""Explanations: `skylight.attribution` against tf-keras-vis, shap, captum, and an ideal time.
 
-The ideal is what the method asks of the network and nothing else: so many forward, or forward and backward, passes
-(``tf.function`` and tape, images only) at the batch size that is best for them. PyTorch comparisons run where
-``bench/requirements.in`` is installed. Chosen comparisons: ``python -m bench.attribution smoothgrad blanking``.
+The ideal time is that of the passes through the network that a method needs, forward or forward and backward
+(``tf.function`` and tape, gradients of images only), at the fastest batch size. PyTorch comparisons run only if
+``bench/requirements.in`` is installed. To run some comparisons: ``python -m bench.attribution smoothgrad blanking``.
 """
 
 import functools
@@ -23,8 +23,16 @@ from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from bench.timing import medians, report
-from skylight.attribution import METHODS
-from skylight.attribution.maximization import activation_maximization
+from skylight.attribution import (
+    activation_maximization,
+    blanking,
+    deep_shap,
+    gradcam,
+    gradient_shap,
+    integrated_gradients,
+    patch_occlusion,
+    smoothgrad,
+)
 from skylight.attribution.scoring import score_model
 from skylight.networks.applications import backbone
 from skylight.networks.periodic_cnn import periodic_cnn
@@ -39,7 +47,7 @@ def quarter_xception() -> keras.Model:
 
 
 class Case:
-    """A network with images and targets, and the best batch sizes of its passes."""
+    """A network with images and targets, and the fastest batch sizes of its passes."""
 
     def __init__(self, model: keras.Model):
         self.model = model
@@ -63,26 +71,26 @@ class Case:
         self.best = {kind: _best(lambda size, kind=kind: self.passes(kind, 256, size)) for kind in self._passes}
 
     def passes(self, kind: str, count: int, size: int | None = None) -> None:
-        """Run ``count`` images ``forward``, or forward and ``backward``."""
+        """Run ``count`` images forward (kind ``forward``) or forward and backward (kind ``backward``)."""
         size = size or self.best[kind]
         batch = tf.constant(np.resize(self.images, (size, *self.images.shape[1:])))
         for first in range(0, count, size):
             self._passes[kind](batch[: min(size, count - first)]).numpy()
 
-    def explain(self, method: str, batch_size: int | None = None, **options) -> np.ndarray:
+    def explain(self, method: Callable, batch_size: int | None = None, **options) -> np.ndarray:
         size = batch_size or self.best["backward"]
-        return METHODS[method](self.model, self.images, self.targets, batch_size=size, **options)
+        return method(self.model, self.images, self.targets, batch_size=size, **options)
 
 
 def _best(run: Callable[[int], object], sizes: tuple[int, ...] = (16, 32, 64, 128)) -> int:
-    """Give the batch size at which ``run`` takes least."""
+    """Return the batch size at which ``run`` is fastest."""
     costs = medians({size: functools.partial(run, size) for size in sizes}, 3)
     return min(costs, key=costs.get)
 
 
-def smoothgrad(case: Case) -> None:
-    """Targets: 20 times tf-keras-vis once an image, 4 times its best batch, 0.8 of the ideal."""
-    theirs, samples = Saliency(score_model(case.model)), 4  # of 32: each sample costs the same
+def compare_smoothgrad(case: Case) -> None:
+    """Targets: 20 times as fast as tf-keras-vis image by image, 4 times as its best batch, 0.8 times as the ideal."""
+    theirs, samples = Saliency(score_model(case.model)), 4  # of 32: all samples take the same time
 
     def library(count: int) -> None:
         images = np.resize(case.images, (count, *case.images.shape[1:]))
@@ -92,10 +100,10 @@ def smoothgrad(case: Case) -> None:
     best = min(costs, key=lambda count: costs[count] / count)
     seconds = medians(
         {
-            "tf-keras-vis, once an image": lambda: library(1),
+            "tf-keras-vis, image by image": lambda: library(1),
             f"tf-keras-vis, {best} images at once": lambda: library(best),
             f"ideal, 32 passes of {case.best['backward']} images": lambda: case.passes("backward", 32 * IMAGES),
-            "skylight": lambda: case.explain("smoothgrad", samples=32),
+            "skylight": lambda: case.explain(smoothgrad, samples=32),
         }
     )
     shares = (32 / samples, 32 / samples / best, 1 / IMAGES, 1 / IMAGES)
@@ -103,46 +111,46 @@ def smoothgrad(case: Case) -> None:
     report(f"SmoothGrad, 32 samples, {case.model.name}, per image", seconds, "skylight")
 
 
-def integrated_gradients(case: Case) -> None:
-    """Target: within 1.5 times the ideal."""
+def compare_integrated_gradients(case: Case) -> None:
+    """Target: at most 1.5 times the ideal time."""
     seconds = medians(
         {
             f"ideal, 32 passes of {case.best['backward']} images": lambda: case.passes("backward", 32 * IMAGES),
-            "skylight": lambda: case.explain("integrated_gradients", steps=32),
+            "skylight": lambda: case.explain(integrated_gradients, steps=32),
         }
     )
     report(f"Integrated gradients, 32 steps, {IMAGES} images, {case.model.name}", seconds, "skylight")
 
 
-def gradcam(case: Case) -> None:
-    """Target: within 1.5 times the ideal, which is a forward pass: the layer is the last spatial one."""
+def compare_gradcam(case: Case) -> None:
+    """Target: at most 1.5 times the ideal time, one forward pass, because the layer is the last spatial one."""
     images, targets = np.resize(case.images, (64, *case.images.shape[1:])), np.zeros(64, np.int32)
     theirs, score = Gradcam(score_model(case.model)), CategoricalScore([0] * 64)
     seconds = medians(
         {
             "tf-keras-vis, all at once": lambda: theirs(score, images),
             f"ideal, a forward pass of {case.best['forward']} images": lambda: case.passes("forward", 64),
-            "skylight": lambda: METHODS["gradcam"](case.model, images, targets, batch_size=case.best["forward"]),
+            "skylight": lambda: gradcam(case.model, images, targets, batch_size=case.best["forward"]),
         }
     )
     report(f"Grad-CAM, 64 images, {case.model.name}", seconds, "skylight")
 
 
-def captum(case: Case) -> None:
-    """Target: not slower than captum on the same weights, for integrated gradients and occlusion."""
+def compare_captum(case: Case) -> None:
+    """Target: not slower than captum with the same weights, for integrated gradients and occlusion."""
     try:
         import captum.attr
         import torch
 
-        from bench.torch_twin import TorchTwin
+        from bench.torch_copy import TorchCopy
     except ImportError as error:
         print(f"\nno comparison with PyTorch libraries ({error}): pip install -r bench/requirements.txt")
         return
-    twin = TorchTwin(case.model)
+    copy = TorchCopy(case.model)
     pictures = torch.from_numpy(np.ascontiguousarray(case.images.transpose(0, 3, 1, 2)))
     with torch.no_grad():
-        assert np.allclose(twin(pictures).numpy(), score_model(case.model)(case.images).numpy(), atol=1e-4)
-    path, windows = captum.attr.IntegratedGradients(twin), captum.attr.Occlusion(twin)
+        assert np.allclose(copy(pictures).numpy(), score_model(case.model)(case.images).numpy(), atol=1e-4)
+    path, windows = captum.attr.IntegratedGradients(copy), captum.attr.Occlusion(copy)
     side = 12
 
     def integrated(size: int) -> torch.Tensor:
@@ -152,31 +160,31 @@ def captum(case: Case) -> None:
         window = {"sliding_window_shapes": (3, side, side), "strides": (3, side, side)}
         return windows.attribute(pictures, target=0, perturbations_per_eval=count, **window)
 
-    ours, theirs = case.explain("integrated_gradients", steps=32), integrated(64).numpy().transpose(0, 2, 3, 1)
+    ours, theirs = case.explain(integrated_gradients, steps=32), integrated(64).numpy().transpose(0, 2, 3, 1)
     assert np.allclose(ours, theirs, atol=1e-3 * np.abs(ours).max())
     size = _best(integrated)
     seconds = medians(
         {
             f"captum, batches of {size}": lambda: integrated(size),
-            "skylight": lambda: case.explain("integrated_gradients", steps=32),
+            "skylight": lambda: case.explain(integrated_gradients, steps=32),
         }
     )
     report(f"Integrated gradients, 32 steps, {IMAGES} images, {case.model.name}", seconds, "skylight")
 
-    ours, theirs = case.explain("patch_occlusion", patch=side, stride=side), occluded(8).numpy()[:, 0]
+    ours, theirs = case.explain(patch_occlusion, patch=side, stride=side), occluded(8).numpy()[:, 0]
     assert np.allclose(ours[..., 0], theirs, atol=1e-3 * np.abs(ours).max())
     count = _best(occluded, (1, 4, 8, 16))
     seconds = medians(
         {
             f"captum, {count} windows at once": lambda: occluded(count),
-            "skylight": lambda: case.explain("patch_occlusion", case.best["forward"], patch=side, stride=side),
+            "skylight": lambda: case.explain(patch_occlusion, case.best["forward"], patch=side, stride=side),
         }
     )
     report(f"Occlusion, windows of {side} x {side}, {IMAGES} images, {case.model.name}", seconds, "skylight")
 
 
-def shapley(case: Case) -> None:
-    """Deep SHAP and expected gradients replace shap's own calls where they are twice as fast."""
+def compare_shapley(case: Case) -> None:
+    """Target: Deep SHAP and expected gradients twice as fast as those of shap."""
     import shap
 
     background = np.random.default_rng(1).random((50, *case.images.shape[1:]), dtype=np.float32)
@@ -189,16 +197,14 @@ def shapley(case: Case) -> None:
         seconds = medians(
             {
                 "shap": lambda: deep.shap_values(some, ranked_outputs=1, check_additivity=False),
-                "skylight": lambda: METHODS["deep_shap"](
-                    case.model, some, targets, background=background, batch_size=size
-                ),
+                "skylight": lambda: deep_shap(case.model, some, targets, background=background, batch_size=size),
             }
         )
         report(f"Deep SHAP, 2 images, background of 50, {case.model.name}", seconds, "skylight")
         seconds = medians(
             {
                 "shap": lambda: sampled.shap_values(some, nsamples=200, ranked_outputs=1),
-                "skylight": lambda: METHODS["gradient_shap"](
+                "skylight": lambda: gradient_shap(
                     case.model, some, targets, background=background, samples=200, batch_size=size
                 ),
             }
@@ -206,8 +212,8 @@ def shapley(case: Case) -> None:
         report(f"Expected gradients, 2 images, 200 samples, {case.model.name}", seconds, "skylight")
 
 
-def blanking(case: Case) -> None:
-    """Target: 0.7 of the images a second of ``model.predict`` at its best batch size."""
+def compare_blanking(case: Case) -> None:
+    """Target: 0.7 times as many images per second as ``model.predict`` at its fastest batch size."""
     variants = np.repeat(case.images, case.images[0].size, axis=0)
 
     def predict(size: int) -> None:
@@ -217,15 +223,15 @@ def blanking(case: Case) -> None:
     seconds = medians(
         {
             f"model.predict, batches of {best}": lambda: predict(best),
-            "skylight": lambda: METHODS["blanking"](case.model, case.images, case.targets),
+            "skylight": lambda: blanking(case.model, case.images, case.targets),
         }
     )
     report(f"Blanking, {IMAGES} dmdt images of 528 cells, {case.model.name}", seconds, "skylight")
     print(f"  {len(variants) / seconds['skylight']:,.0f} images/s")
 
 
-def maximization(case: Case) -> None:
-    """Activation maximization replaces tf-keras-vis's call, being twice as fast."""
+def compare_maximization(case: Case) -> None:
+    """Target: activation maximization twice as fast as that of tf-keras-vis."""
     theirs, unit = ActivationMaximization(score_model(case.model)), CategoricalScore(0)
     seconds = medians(
         {
@@ -237,24 +243,28 @@ def maximization(case: Case) -> None:
 
 
 COMPARISONS = {
-    quarter_xception: (smoothgrad, integrated_gradients, gradcam, captum),
-    vgg6: (smoothgrad, integrated_gradients, gradcam, captum, shapley),
-    functools.partial(periodic_cnn, 7): (blanking, shapley, maximization),
+    quarter_xception: (compare_smoothgrad, compare_integrated_gradients, compare_gradcam, compare_captum),
+    vgg6: (compare_smoothgrad, compare_integrated_gradients, compare_gradcam, compare_captum, compare_shapley),
+    functools.partial(periodic_cnn, 7): (compare_blanking, compare_shapley, compare_maximization),
 }
 
 
 def main() -> None:
     chosen = sys.argv[1:]
-    known = {each.__name__ for comparisons in COMPARISONS.values() for each in comparisons}
+    known = {_name(each) for comparisons in COMPARISONS.values() for each in comparisons}
     if unknown := set(chosen) - known:
-        sys.exit(f"error: no comparison {', '.join(unknown)} (has: {', '.join(sorted(known))})")
+        sys.exit(f"error: no comparison {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
     for network, comparisons in COMPARISONS.items():
-        comparisons = [each for each in comparisons if not chosen or each.__name__ in chosen]
+        comparisons = [each for each in comparisons if not chosen or _name(each) in chosen]
         if comparisons:
             keras.utils.set_random_seed(0)
             case = Case(network())
         for comparison in comparisons:
             comparison(case)
+
+
+def _name(comparison: Callable) -> str:
+    return comparison.__name__.removeprefix("compare_")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """dmdt images: the published algorithm written literally, light-curve called directly, and `light_curves.dmdt`.
 
-The ideal is light-curve's own counting, which ours adds the normalisation to. The literal algorithm runs on a few of
-the light curves, its time is scaled to all.
+The ideal is the counting by light-curve, to which `light_curves.dmdt` adds the normalisation. The literal algorithm
+runs on a few of the light curves, and its time is multiplied to that for all.
 """
 
 import light_curve as lc
@@ -16,7 +16,7 @@ OBJECTS, POINTS, LITERAL = 300, 250, 6
 
 
 def literal(curve, dm_edges, dt_edges) -> np.ndarray:
-    """The published steps: every pair's differences in lists, sorted by time, then a two-dimensional histogram."""
+    """Run the published steps: the differences of all pairs in lists, sorted by time, then a 2-D histogram."""
     dm, dt = [], []
     for i in range(len(curve)):
         for j in range(i + 1, len(curve)):

@@ -1,7 +1,7 @@
-"""The published survey's 45,630 files, read and transformed in one pass: files a second and memory.
+"""Reading and transforming the 45,630 files of the published survey in one pass: files per second and memory.
 
-The ideal is the same work without writing or sending between processes: reading, dmdt and features of a sample of the
-files in one process, divided by the number of cores.
+The ideal rate is that of reading, dmdt images and features of a sample of the files in one process, multiplied by the
+number of cores. It does not include writing and the exchange of data between processes.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import joblib
 import psutil
 
 from skylight import params
-from skylight.light_curves.arrays import Augmentation, transform, transform_batch
 from skylight.light_curves.dmdt import DmDt
 from skylight.light_curves.reading import open_survey
+from skylight.light_curves.transform import Oversampling, transform_batch, write_arrays
 from skylight.params import check
 from skylight.params.light_curves import CrtsLayout
 from skylight.simulations.crts import simulate_crts
@@ -34,7 +34,7 @@ def main() -> None:
     most = parser.parse_args().files
     periodic = params.load().periodic
     dmdt = DmDt(periodic.dmdt.dm_edges, periodic.dmdt.dt_edges)
-    vanilla = Augmentation("vanilla", 0, 0)
+    vanilla = Oversampling("vanilla", 0, 0)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         simulate_crts(root / "crts", most / SIZES[1], seed=0)
@@ -51,7 +51,7 @@ def main() -> None:
             out = root / "out"
             with PeakMemory() as memory:
                 start = time.perf_counter()
-                transform(part, dmdt, periodic.classes, vanilla, 0.05, out)
+                write_arrays(part, dmdt, periodic.classes, vanilla, 0.05, out)
                 seconds = time.perf_counter() - start
             print(
                 f"{len(part.labels):7,d} files: {len(part.labels) / seconds:7,.0f} files/s, ideal {ideal:,.0f}; "
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 class PeakMemory:
-    """The largest resident memory of this process and its children while the block runs, sampled."""
+    """The largest resident memory of this process and its children during the block, from samples."""
 
     def __enter__(self) -> "PeakMemory":
         self.peak, self._done = 0, threading.Event()

@@ -1,8 +1,8 @@
-"""LRP on a quarter-width Xception at 96 x 96 and on VGG6: against its ideal, captum, zennit, and a leak.
+"""LRP on a quarter-width Xception at 96 x 96 and on VGG6: against an ideal time, captum and zennit, and its memory.
 
-The ideal is three forward-plus-backward passes of the network, compiled, on the same batch. captum and zennit run the
-same network with the same weights (batch normalisation folded beforehand) in PyTorch, all in this one process; where
-they are not installed (requirements-bench.txt), that part is left out.
+The ideal time is that of three compiled forward and backward passes of the network on the same batch. captum and zennit
+run the same network with the same weights (batch normalisation is folded before) in PyTorch, in the same process. This
+part is skipped if they are not installed (bench/requirements.txt).
 """
 
 import argparse
@@ -19,10 +19,11 @@ import tensorflow as tf
 from keras import layers
 
 from bench.timing import medians
-from skylight.attribution.relevance import AlphaBeta, Epsilon, lrp
+from skylight.attribution import lrp
+from skylight.attribution.relevance import AlphaBeta, Epsilon
 from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.graph import Graph, Step, walk
-from skylight.attribution.relevance.layers import Largest, Linear, Pass, Sum
+from skylight.attribution.relevance.layers import Elementwise, Linear, MaxPool, Sum
 from skylight.attribution.scoring import images_spec, score_model, target_scores
 from skylight.networks.applications import backbone
 from skylight.networks.vgg6 import vgg6
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def xception() -> keras.Model:
-    """Quarter width, with statistics of batch normalisation that are not those it starts with."""
+    """Return Xception of quarter width; its batch normalisation has random statistics, not the initial ones."""
     base = backbone(keras.applications.Xception, (96, 96, 3), width=0.25, pooling="avg")
     model = keras.Model(base.input, layers.Dense(37, activation="sigmoid", name="answers")(base.output))
     rng = np.random.default_rng(0)
@@ -110,7 +111,7 @@ def against_pytorch(name: str, model: keras.Model, images: np.ndarray, targets: 
 
 
 def pytorch() -> types.ModuleType | None:
-    """Import torch and the two libraries, if they are there; zennit asks for two classes of torchvision by name."""
+    """Import torch, captum and zennit, or return None. zennit needs the names of two classes of torchvision."""
     try:
         import torch
 
@@ -129,7 +130,7 @@ def pytorch() -> types.ModuleType | None:
 
 
 def network(graph: Graph, add: Callable):
-    """Write a graph in PyTorch, in NCHW; ``add`` makes the module that adds two values."""
+    """Build the network of a graph in PyTorch, in NCHW; ``add`` makes the module that adds two values."""
     import torch
 
     class Network(torch.nn.Module):
@@ -151,15 +152,15 @@ def network(graph: Graph, add: Callable):
 
 
 def torch_module(step: Step, add: Callable):
-    """Give the module of one step; it may consist of a padding, which no rule sees, and a layer."""
+    """Return the module of one step. It may consist of a padding, which has no rule, and a layer."""
     import torch
 
     layer, part = step.layer, step.part
     if isinstance(part, Sum):
         return add()
-    if isinstance(part, Pass):
+    if isinstance(part, Elementwise):
         return torch.nn.ReLU()
-    if isinstance(part, Largest):
+    if isinstance(part, MaxPool):
         return Padded(layer, layer.pool_size, step.shape, -1e30, torch.nn.MaxPool2d(layer.pool_size, layer.strides))
     if isinstance(part, Linear) and part.weighted:
         kernel, bias = (torch.tensor(np.asarray(value)) for value in part.weights(tf.float32))
@@ -181,7 +182,7 @@ def torch_module(step: Step, add: Callable):
 
 
 def Padded(layer, window, shape, fill, module):
-    """Pad as TensorFlow does ("same": more at the end), then apply a module."""
+    """Pad as TensorFlow does ("same" has the larger margin at the end), then apply a module."""
     import torch
 
     class Module(torch.nn.Module):
@@ -200,12 +201,12 @@ def Padded(layer, window, shape, fill, module):
 
 
 def module_strides(module) -> tuple[int, int]:
-    """Give the strides of a module along columns and rows."""
+    """Return the strides of a module along columns and rows."""
     return module.stride[::-1] if isinstance(module.stride, tuple) else (module.stride, module.stride)
 
 
 def captum_lrp(graph: Graph) -> Callable:
-    """LRP-epsilon of captum."""
+    """Return LRP-epsilon of captum as a function of images and targets."""
     import torch
     from captum.attr import LRP
     from captum.attr._utils.custom_modules import Addition_Module
@@ -225,7 +226,7 @@ def captum_lrp(graph: Graph) -> Callable:
 
 
 def zennit_lrp(graph: Graph) -> Callable:
-    """Composites of zennit: epsilon for all, and EpsilonPlus."""
+    """Return composites of zennit (epsilon for all layers, EpsilonPlus) as a function of name, images and targets."""
     import torch
     from zennit.attribution import Gradient
     from zennit.composites import EpsilonPlus, LayerMapComposite, layer_map_base
@@ -262,7 +263,7 @@ def zennit_lrp(graph: Graph) -> Callable:
 
 
 def leak(model: keras.Model, calls: int) -> None:
-    """Print by how much resident memory grows over many calls of one image, the rules taking turns."""
+    """Print how much resident memory grows over many calls with one image, with all rules in turn."""
     image = np.random.default_rng(0).random((1, *model.input_shape[1:]), dtype=np.float32)
     rules = list(RULES.values())
     for call in range(50):
@@ -270,7 +271,9 @@ def leak(model: keras.Model, calls: int) -> None:
     before = resident()
     for call in range(calls):
         lrp(model, image, rule=rules[call % len(rules)])
-    print(f"\n{calls} LRP calls: resident memory grew by {(resident() - before) / 2**20:.1f} MB (aim: less than 20)")
+    print(
+        f"\n{calls} LRP calls: resident memory grew by {(resident() - before) / 2**20:.1f} MiB (target: less than 20)"
+    )
 
 
 def resident() -> int:

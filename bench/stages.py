@@ -1,8 +1,8 @@
-"""Time and memory of every stage: ``python -m bench.stages --machine "2 cores of ..., no GPU" [STAGE...]``.
+"""Measure time and memory of every stage: ``python -m bench.stages --machine "2 cores of ..., no GPU" [STAGE...]``.
 
-Runs the stages one after the other in a temporary clone of HEAD, each with what it needs from the ones before it, and
-writes `bench/stages.csv`, which the report shows. With names (``periodic-train``, or a chapter: ``periodic``), only
-these and what they need are run, and only their rows are replaced.
+The stages run one after the other in a temporary clone of HEAD, each after those that it needs. The table
+`bench/stages.csv`, which the report shows, gets the results. With names of stages (``periodic-train``) or chapters
+(``periodic``), only these and the stages that they need are run, and only their rows are replaced.
 """
 
 import argparse
@@ -24,8 +24,8 @@ TABLE = Path("bench/stages.csv")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the stages of the pipeline.")
-    parser.add_argument("names", nargs="*", metavar="STAGE", help="stages or chapters; all if none is given")
-    parser.add_argument("--machine", required=True, help="the machine in words, as the report prints it")
+    parser.add_argument("names", nargs="*", metavar="STAGE", help="stages or chapters (default: all)")
+    parser.add_argument("--machine", required=True, help="description of the machine for the report")
     arguments = parser.parse_args()
     stages = read_stages()
     unknown = set(arguments.names) - {name for s in stages for name in (s.name, s.group, s.chapter)}
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def in_order(stages: list[Stage], names: list[str]) -> list[Stage]:
-    """The stages that ``names`` choose and all that they need, each after those it needs."""
+    """Return the stages that ``names`` choose and all stages that they need, each after those that it needs."""
     by_name, ordered = {stage.name: stage for stage in stages}, {}
 
     def visit(stage: Stage) -> None:
@@ -61,9 +61,10 @@ def in_order(stages: list[Stage], names: list[str]) -> list[Stage]:
 
 
 def timed(command: str, folder: str) -> dict[str, float]:
-    """Wall time (seconds) and the largest memory of any of its processes (MiB) of a shell command.
+    """Measure the wall time (seconds) of a shell command and the largest memory of any of its processes (MiB).
 
-    Linux counts a new process's memory from that of the one that started it, so nothing below this one's is seen.
+    In Linux the peak memory of a new process is at least that of the process which started it. The memory of the
+    benchmark itself is therefore the smallest value that can be measured.
     """
     print(command, flush=True)
     start = time.perf_counter()

@@ -1,7 +1,8 @@
-"""Relevance maps of HiTS-like candidates, chunk by chunk as a survey comes: maps a second and memory.
+"""Relevance maps of simulated HiTS candidates, one chunk after the other: maps per second and memory.
 
-CAP at the width of ``params.yaml`` and as published, by the chapter's rule; the weights are random, which costs the
-same. The ideal is three forward-plus-backward passes of the network, compiled.
+Measured on CAP with the width of ``params.yaml`` and with the published width, for the rule of the chapter's figures.
+The weights are random, which does not change the time. The ideal is the time of three compiled forward and backward
+passes of the network.
 """
 
 import argparse
@@ -28,7 +29,9 @@ CHUNK, BATCH = 1000, 64
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--candidates", type=int, default=10_000)
-    parser.add_argument("--published", type=int, default=1_000, help="candidates for the network of full width")
+    parser.add_argument(
+        "--published", type=int, default=1_000, help="candidates for the network with the published width"
+    )
     options = parser.parse_args()
     supernovae = params.load().supernovae
     build, rule = supernovae.network_options["cap"], supernovae.heatmaps.rule
@@ -43,7 +46,7 @@ def main() -> None:
 
 
 def measure(model: keras.Model, chunks: list[Path], out: Path, rule: str, title: str) -> None:
-    """Explain all chunks and print the rate, the ideal's, and the memory on the way."""
+    """Explain all chunks and print the rate, that of the ideal, and the memory after some of the chunks."""
     images = scaled(good_candidates(chunks[0])[0].stamps)
     ideal = forward_and_backward(model)
     lrp(model, images[:BATCH], rule=rule)
@@ -66,7 +69,7 @@ def measure(model: keras.Model, chunks: list[Path], out: Path, rule: str, title:
     after = ", ".join(f"{memory[i]:,.0f}" for i in sorted({0, len(memory) // 2, len(memory) - 1}))
     print(
         f"{title}, {candidates:,} candidates by {rule}: {candidates / seconds:,.0f} maps/s (ideal {ideal_rate:,.0f}), "
-        f"resident memory {after} MiB after the first {CHUNK:,}, half of them, and all"
+        f"resident memory {after} MiB after the first {CHUNK:,} candidates, half of them, and all"
     )
 
 

@@ -1,4 +1,4 @@
-"""Timing of alternatives in turn, so that a machine whose speed drifts drifts for all of them."""
+"""Timing of alternatives in turn, so that changes of the machine's speed affect all of them."""
 
 import statistics
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def medians(alternatives: dict[str, Callable[[], object]], repeats: int = 5) -> dict[str, float]:
-    """Run each alternative once to warm up, then all in turn ``repeats`` times; give the median seconds of each."""
+    """Run each alternative once to warm up, then all in turn ``repeats`` times; return the median seconds of each."""
     for run in alternatives.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
@@ -19,7 +19,7 @@ def medians(alternatives: dict[str, Callable[[], object]], repeats: int = 5) -> 
 
 
 def report(title: str, seconds: dict[str, float], ours: str, unit: str = "") -> None:
-    """Print the seconds of each alternative and its ratio to ours."""
+    """Print the seconds of each alternative, and their ratio to those of ``ours``."""
     print(f"\n{title}")
     for name, value in seconds.items():
         print(f"  {name:42s} {value:10.4g} s{unit}   {value / seconds[ours]:8.3g} x ours")

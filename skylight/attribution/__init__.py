@@ -1,10 +1,10 @@
-"""Explanations of a network's decision. Every method is a function of the same shape.
+"""Explanations of a network's decision. Every method is a function with the same first arguments.
 
-``smoothgrad(model, inputs, targets, samples=50, seed=0)`` returns maps (N, H, W, C) float32. C is the number of
-channels of the inputs for methods that tell channels apart, and 1 for the others. Import a method by its name
-(``from skylight.attribution import smoothgrad``), or look up a name that was read from a parameter file in `METHODS`.
+For example, ``smoothgrad(model, inputs, targets, samples=50, seed=0)`` returns maps (N, H, W, C) float32. C is the
+number of channels of the inputs for methods with one map per channel, and 1 for the others. Import a method by its name
+(``from skylight.attribution import smoothgrad``). Use `METHODS` only for a name that was read from a parameter file.
 
-The module of a function, and with it TensorFlow, is imported when the function is first used.
+The module of a function, and with it TensorFlow, is imported when the function is first used (PEP 562).
 """
 
 import importlib
@@ -40,7 +40,7 @@ _MODULES = _METHODS | {
     "Pix2Pix": "pix2pixai",
     "class_map": "pix2pixai",
 }
-"""Name -> the module that it is imported from. The imports below are the same list for editors and type checkers."""
+"""Name -> the module that defines it. The imports below repeat the list for editors and type checkers."""
 
 if TYPE_CHECKING:
     from skylight.attribution.cam import gradcam, gradcam_plus_plus, layercam, scorecam
@@ -73,12 +73,15 @@ def __dir__() -> list[str]:
 
 
 class _Methods(Mapping):
-    """Maps the name of a method to its function."""
+    """A read-only mapping from the name of a method to its function."""
 
     def __getitem__(self, name: str) -> Callable:
         if name not in _METHODS:
             raise KeyError(name)
         return __getattr__(name)
+
+    def __contains__(self, name: object) -> bool:  # that of Mapping would import the module
+        return name in _METHODS
 
     def __iter__(self) -> Iterator[str]:
         return iter(_METHODS)
@@ -88,4 +91,4 @@ class _Methods(Mapping):
 
 
 METHODS: Mapping[str, Callable] = _Methods()
-"""Every method that takes (model, inputs, targets), by its name."""
+"""All methods that take (model, inputs, targets), by name."""

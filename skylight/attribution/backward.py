@@ -1,7 +1,7 @@
-"""Gradients with respect to images alone, on the CPU at about the cost of a second forward pass.
+"""Gradients with respect to images only, on the CPU at about the cost of a second forward pass.
 
-TensorFlow's kernels for the input gradient of a convolution are slower than its convolutions, though the gradient of
-a convolution with stride 1 is one, of the turned kernel. Here the backward pass is made of these.
+TensorFlow computes the input gradient of a convolution more slowly than a convolution. With stride 1 this gradient is
+itself a convolution, with the flipped kernel. The backward passes of this module use that.
 """
 
 import contextlib
@@ -10,9 +10,10 @@ import tensorflow as tf
 
 
 def cheap_gradients() -> contextlib.AbstractContextManager:
-    """Let what runs in this context, while a ``tf.function`` is traced, have these backward passes.
+    """Return a context in which convolutions are given the backward passes of this module.
 
-    The gradient is then to be taken with `gradient`: a tape would not see them.
+    Use it while a ``tf.function`` is traced, and compute the gradient with `gradient`. A ``tf.GradientTape`` would
+    ignore these backward passes.
     """
     return tf.compat.v1.get_default_graph().gradient_override_map(
         {"Conv2D": "SkylightConv2D", "DepthwiseConv2dNative": "SkylightDepthwiseConv2D"}
@@ -20,7 +21,7 @@ def cheap_gradients() -> contextlib.AbstractContextManager:
 
 
 def gradient(score: tf.Tensor, of: tf.Tensor) -> tf.Tensor:
-    """Give the gradient of the (sum of the) score with respect to ``of``, zeros where they are not connected."""
+    """Return the gradient of the summed score with respect to ``of``; 0 where they are not connected."""
     return tf.gradients(score, of, unconnected_gradients=tf.UnconnectedGradients.ZERO)[0]
 
 
@@ -39,8 +40,8 @@ def _convolution(op: tf.Operation, gradient: tf.Tensor) -> tuple[tf.Tensor, None
         ), None
     if size == (1, 1):
         return _pointwise(gradient, kernel), None
-    turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-    return tf.nn.conv2d(gradient, turned, 1, _padding(op, size)), None
+    flipped = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+    return tf.nn.conv2d(gradient, flipped, 1, _padding(op, size)), None
 
 
 @tf.RegisterGradient("SkylightDepthwiseConv2D")
@@ -58,7 +59,7 @@ def _depthwise(op: tf.Operation, gradient: tf.Tensor) -> tuple[tf.Tensor, None]:
 
 
 def _plain(op: tf.Operation, kernel: tf.Tensor, strides: tuple[int, ...]) -> bool:
-    """Whether the gradient of this convolution can be written as another one."""
+    """Return whether the gradient of this convolution can be computed by the methods above."""
     odd = all(side % 2 for side in kernel.shape[:2])
     return (
         op.get_attr("data_format") == b"NHWC"
@@ -76,13 +77,13 @@ def _padding(op: tf.Operation, size: tuple[int, int]) -> str | list[list[int]]:
 
 
 def _pointwise(gradient: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """The gradient of a convolution of 1 x 1: a matrix product."""
+    """Compute the gradient of a 1 x 1 convolution, a matrix product."""
     flat = tf.matmul(tf.reshape(gradient, [-1, kernel.shape[3]]), kernel[0, 0], transpose_b=True)
     return tf.reshape(flat, tf.concat([tf.shape(gradient)[:3], [kernel.shape[2]]], axis=0))
 
 
 def _spread(gradient: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """Put the cells of (N, h, w, C) at every other cell of zeros of the given shape."""
+    """Put the cells of (N, h, w, C) at every second row and column of an array of zeros of the given shape."""
     n, h, w, c = tf.unstack(tf.shape(gradient))
     cells = tf.pad(tf.reshape(gradient, [n, h, 1, w, 1, c]), [[0, 0], [0, 0], [0, 1], [0, 0], [0, 1], [0, 0]])
     cells = tf.reshape(cells, [n, 2 * h, 2 * w, c])

@@ -1,4 +1,4 @@
-"""Class activation maps: the activations of one layer, weighted by what they do for the class."""
+"""Class activation maps: the activations of one layer, weighted by their effect on the score of the class."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,8 +35,8 @@ def gradcam(
 ) -> np.ndarray:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391).
 
-    ReLU of the layer's activations A summed over its channels k with weights, each the mean over positions (eq. 1)
-    of the gradient of the score: ReLU(sum_k mean_ij(dS / dA_ijk) A_k) (eq. 2).
+    ReLU(sum_k mean_ij(dS / dA_ijk) A_k) (eq. 2): the sum over the channels k of the layer's activations A. The weight
+    of a channel is the mean over positions of the gradient of the score S (eq. 1).
 
     Parameters
     ----------
@@ -45,21 +45,21 @@ def gradcam(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w) resized bilinearly to the inputs.
+        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
 
     Raises
     ------
     InputError
-        If the layer does not exist or has no spatial output, or model, inputs or targets do not fit.
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
     return _cam(_gradcam, model, inputs, targets, layer, batch_size)
 
@@ -75,8 +75,8 @@ def gradcam_plus_plus(
     """Grad-CAM++ (Chattopadhyay et al. 2018, arXiv:1710.11063).
 
     As `gradcam`, but positive gradients g are weighted by alpha = g^2 / (2 g^2 + sum_ij(A) g^3) (eq. 19), scaled
-    to a sum of 1 a channel as in the authors' code. The factor exp(S) that the paper's choice of the score gives
-    the whole map is left out: it changes no comparison within a map, and overflows for large scores.
+    to a sum of 1 per channel as in the authors' code. The paper explains exp(S), which multiplies the whole map by
+    exp(S). This factor is left out: it does not change comparisons within a map, and it overflows for large scores.
 
     Parameters
     ----------
@@ -85,21 +85,21 @@ def gradcam_plus_plus(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w) resized bilinearly to the inputs.
+        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
 
     Raises
     ------
     InputError
-        If the layer does not exist or has no spatial output, or model, inputs or targets do not fit.
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
     return _cam(_gradcam_plus_plus, model, inputs, targets, layer, batch_size)
 
@@ -112,9 +112,9 @@ def layercam(
     layer: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """LayerCAM (Jiang et al. 2021, IEEE TIP 30, 5875): every activation weighted by its own positive gradient.
+    """LayerCAM (Jiang et al. 2021, IEEE TIP 30, 5875): each activation is weighted by its own positive gradient.
 
-    ReLU(sum_k ReLU(dS / dA_ijk) A_ijk), eq. 6 and 7. Useful for early layers too, where `gradcam` is not.
+    ReLU(sum_k ReLU(dS / dA_ijk) A_ijk), eq. 6 and 7. Unlike `gradcam` it also suits early layers.
 
     Parameters
     ----------
@@ -123,21 +123,21 @@ def layercam(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w) resized bilinearly to the inputs.
+        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
 
     Raises
     ------
     InputError
-        If the layer does not exist or has no spatial output, or model, inputs or targets do not fit.
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
     return _cam(_layercam, model, inputs, targets, layer, batch_size)
 
@@ -150,11 +150,11 @@ def scorecam(
     layer: str | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """Score-CAM (Wang et al. 2020, arXiv:1910.01279): needs no gradient, but a pass a channel.
+    """Score-CAM (Wang et al. 2020, arXiv:1910.01279): no gradient, one forward pass per channel.
 
-    Each channel of the activations, resized to the input and scaled to 0 ... 1, masks the input; its weight is the
-    model's output for the masked input (a probability, for a classifier). As in the authors' code, the weights
-    are not compared with those of an empty input.
+    Each channel of the activations, resized to the size of the input and scaled to 0 ... 1, masks the input. The
+    weight of the channel is the model's output for the masked input (a probability, for a classifier). As in the
+    authors' code, the output for an empty input is not subtracted.
 
     Parameters
     ----------
@@ -163,21 +163,21 @@ def scorecam(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
-        Images through the network at once; there are as many an image as the layer has channels, k.
+        Number of masked images per batch. There are k masked images per image, one for each channel of the layer.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w) resized bilinearly to the inputs.
+        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
 
     Raises
     ------
     InputError
-        If the layer does not exist or has no spatial output, or model, inputs or targets do not fit.
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
     layer = spatial_layer(model, layer)
     inputs = resolve_inputs(model, inputs)
@@ -270,7 +270,7 @@ def _activations_and_scores(model: keras.Model, layer: str) -> keras.Model:
 
 
 def spatial_layer(model: keras.Model, name: str | None = None) -> str:
-    """Give the name of the layer, checked, or of the last layer with a spatial output (N, h, w, k).
+    """Return ``name`` if that layer has a spatial output (N, h, w, k), or for ``None`` the name of the last such layer.
 
     Raises
     ------

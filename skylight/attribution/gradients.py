@@ -1,4 +1,4 @@
-"""Methods that are one or many gradients of the score with respect to the inputs."""
+"""Methods that use one or many gradients of the score with respect to the inputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,9 +39,9 @@ def saliency(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def saliency(
     Raises
     ------
     InputError
-        If model, inputs or targets do not fit (see `skylight.attribution.scoring`).
+        If the model, inputs or targets are invalid (see `skylight.attribution.scoring`).
     """
     return np.abs(_gradients(model, inputs, targets, batch_size, "saliency"))
 
@@ -68,9 +68,9 @@ def gradient_x_input(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def gradient_x_input(
     Raises
     ------
     InputError
-        If model, inputs or targets do not fit.
+        If the model, inputs or targets are invalid.
     """
     inputs = resolve_inputs(model, inputs)
     return inputs * _gradients(model, inputs, targets, batch_size, "gradient_x_input")
@@ -96,10 +96,10 @@ def smoothgrad(
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825): saliency, averaged over noisy copies of the input.
+    """SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825): mean saliency over noisy copies of the input.
 
-    The absolute gradients are averaged, and the noise has the spread of the image as its unit, as in
-    tf-keras-vis (``Saliency`` with ``smooth_samples`` and ``smooth_noise``).
+    As in tf-keras-vis (``Saliency`` with ``smooth_samples`` and ``smooth_noise``), the mean is over absolute
+    gradients, and the noise is in units of the range of the image.
 
     Parameters
     ----------
@@ -108,16 +108,17 @@ def smoothgrad(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     samples : int
         Noisy copies of each image.
     noise : float
         Standard deviation of the normal noise, in units of the image's maximum minus its minimum over all
-        pixels and channels. Without noise the map is `saliency`.
+        pixels and channels. With 0 the map is that of `saliency`.
     seed : int
-        Seed of the noise. Each copy of each image (by its place in ``inputs``) has its own, whatever the batches.
+        Seed of the noise. The noise of a copy depends on the seed, the index of its image in ``inputs`` and the
+        number of the copy, not on the batches.
     batch_size : int
-        Copies through the network at once.
+        Number of copies per batch.
 
     Returns
     -------
@@ -127,7 +128,7 @@ def smoothgrad(
     Raises
     ------
     InputError
-        If samples is below 1 or noise negative, or model, inputs or targets do not fit.
+        If samples is below 1 or noise negative, or the model, inputs or targets are invalid.
     """
     return _mean_over_noise(tf.abs, model, inputs, targets, samples, noise, seed, batch_size)
 
@@ -151,7 +152,7 @@ def vargrad(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     samples : int
         Noisy copies of each image, at least 2.
     noise : float
@@ -159,7 +160,7 @@ def vargrad(
     seed : int
         Seed of the noise; the copies are those of `smoothgrad`.
     batch_size : int
-        Copies through the network at once.
+        Number of copies per batch.
 
     Returns
     -------
@@ -169,7 +170,7 @@ def vargrad(
     Raises
     ------
     InputError
-        If samples is below 2 or noise negative, or model, inputs or targets do not fit.
+        If samples is below 2 or noise negative, or the model, inputs or targets are invalid.
     """
     if samples < 2:
         raise InputError(f"samples: must be at least 2, got {samples}")
@@ -197,23 +198,23 @@ def integrated_gradients(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     baseline : float or array
         Where the line starts: a constant image, one image (H, W, C), or one for each input (N, H, W, C).
     steps : int
-        Points on the line. `completeness_gap` tells whether they were enough.
+        Number of points on the line. `completeness_gap` measures whether they are enough.
     batch_size : int
-        Points through the network at once.
+        Number of points per batch.
 
     Returns
     -------
     array
-        (N, H, W, C) float32; each map sums to the score of the input minus that of the baseline, but for the gap.
+        (N, H, W, C) float32; each map sums to the score of the input minus that of the baseline, up to the gap.
 
     Raises
     ------
     InputError
-        If steps is below 1, or model, inputs, targets or baseline do not fit.
+        If steps is below 1, or the model, inputs, targets or baseline are invalid.
     """
     if steps < 1:
         raise InputError(f"steps: must be at least 1, got {steps}")
@@ -238,24 +239,24 @@ def completeness_gap(
     baseline: float | np.ndarray = 0.0,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """How much of the score a map leaves unexplained: score of the input, minus the baseline's, minus the sum.
+    """Compute the score of the input, minus that of the baseline, minus the sum of the map: what the map leaves out.
 
     Parameters
     ----------
     model, inputs, targets, baseline, batch_size
-        As they were given to `integrated_gradients`.
+        The same as in the call of `integrated_gradients`.
     maps : array
-        (N, H, W, C) that came back.
+        (N, H, W, C), the result of that call.
 
     Returns
     -------
     array
-        (N,) float32, in units of the score. With many more steps it goes to 0.
+        (N,) float32, in units of the score. It tends to 0 as the number of steps grows.
 
     Raises
     ------
     InputError
-        If model, inputs, targets or baseline do not fit.
+        If the model, inputs, targets or baseline are invalid.
     """
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
@@ -272,8 +273,8 @@ def guided_backpropagation(
 ) -> np.ndarray:
     """Guided backpropagation (Springenberg et al. 2015, arXiv:1412.6806).
 
-    The gradient of the score, where the backward pass through every ReLU also drops what is negative. Known to
-    look like an edge detector, whatever the weights (Adebayo et al. 2018, arXiv:1810.03292).
+    The gradient of the score, with negative gradients set to 0 in the backward pass through every ReLU. Its maps
+    resemble those of an edge detector, whatever the weights are (Adebayo et al. 2018, arXiv:1810.03292).
 
     Parameters
     ----------
@@ -282,9 +283,9 @@ def guided_backpropagation(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
@@ -294,7 +295,7 @@ def guided_backpropagation(
     Raises
     ------
     InputError
-        If the model has no ReLU, or model, inputs or targets do not fit.
+        If the model has no ReLU, or the model, inputs or targets are invalid.
     """
     return _gradients(model, inputs, targets, batch_size, "guided_backpropagation", _guided)
 
@@ -304,8 +305,8 @@ def deconvnet(
 ) -> np.ndarray:
     """Deconvolutional network (Zeiler & Fergus 2014, arXiv:1311.2901).
 
-    The gradient of the score, where the backward pass through a ReLU is a ReLU: it drops what is negative,
-    whatever went forward.
+    The gradient of the score, where the backward pass through a ReLU is a ReLU of the gradient, whatever the sign of
+    the forward activation was.
 
     Parameters
     ----------
@@ -314,9 +315,9 @@ def deconvnet(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
@@ -326,7 +327,7 @@ def deconvnet(
     Raises
     ------
     InputError
-        If the model has no ReLU, or model, inputs or targets do not fit.
+        If the model has no ReLU, or the model, inputs or targets are invalid.
     """
     return _gradients(model, inputs, targets, batch_size, "deconvnet", _deconvolving)
 
@@ -350,14 +351,14 @@ def _gradient(model: keras.Model, network: Callable) -> Callable:
 
 
 def score_gradient(scores: keras.Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Gradient of the targets' scores with respect to the images, in a graph."""
+    """Return the gradient of the targets' scores with respect to the images. Only for use inside a ``tf.function``."""
     with cheap_gradients():
         score = target_scores(scores(images, training=False), targets)
     return gradient(score, images)
 
 
 def _mean_over_noise(statistic: Callable, model, inputs, targets, samples, noise, seed, batch_size) -> np.ndarray:
-    """Mean of ``statistic(gradients)`` over the noisy copies of each image."""
+    """Compute the mean of ``statistic(gradients)`` over the noisy copies of each image."""
     if samples < 1:
         raise InputError(f"samples: must be at least 1, got {samples}")
     if not noise >= 0:
@@ -402,7 +403,7 @@ def _noisy_gradients(model: keras.Model, statistic: Callable) -> Callable:
 
 
 def _moments(gradients: tf.Tensor) -> tf.Tensor:
-    """First and second power, in float64: the variance is a small difference of large numbers."""
+    """Return gradients and their squares, in float64 because the variance is a small difference of large numbers."""
     gradients = tf.cast(gradients, tf.float64)
     return tf.stack([gradients, gradients**2], axis=-1)
 
@@ -431,7 +432,7 @@ def _deconvolving(model: keras.Model) -> keras.Model:
 
 
 def _with_backward_relu(model: keras.Model, backward: Callable) -> keras.Model:
-    """Copy the score model; through its ReLUs a gradient becomes ``backward(slope, gradient above)``."""
+    """Copy the score model; in the backward pass of a ReLU a gradient becomes ``backward(slope, gradient)``."""
     swapped = []
 
     def relu(function: Callable) -> Callable:
@@ -455,5 +456,5 @@ def _with_backward_relu(model: keras.Model, backward: Callable) -> keras.Model:
 
     network = clone_model_with(model, swap)
     if not swapped:
-        raise InputError(f"model {model.name}: has no ReLU for its backward pass to be changed")
+        raise InputError(f"model {model.name}: has no ReLU, which this method needs")
     return network

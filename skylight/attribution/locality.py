@@ -1,8 +1,8 @@
-"""What a change in a small window of an image changes in a network, and no more.
+"""Outputs of a network for images with one small window changed, without a full forward pass.
 
-A convolution of 3 x 3 sees a changed pixel in 3 x 3 of its outputs; all others are what they were. Where a network
-begins with convolutions and poolings without padding, the answer for an image with one window changed therefore needs
-only a window of each layer, cut from the activations of the intact image. The answer is that of the whole pass.
+A changed pixel changes only 3 x 3 outputs of a 3 x 3 convolution; all other outputs stay the same. If a network begins
+with convolutions and poolings without padding, it is enough to compute a window of each layer again. The surroundings
+of the window are cut from the activations of the intact image. The result equals that of a full forward pass.
 """
 
 from collections.abc import Callable
@@ -14,24 +14,24 @@ from keras import layers
 
 _WINDOWED = (layers.Conv2D, layers.MaxPooling2D, layers.AveragePooling2D)
 _BY_PIXEL = (layers.Dropout, layers.Activation, layers.ReLU, layers.LeakyReLU, layers.BatchNormalization)
-WORTH = 0.5
-"""The windows are used where they hold less than this share of the outputs of the convolutions."""
+MAX_COST = 0.5
+"""Windows are used if they need less than this share of the multiplications of the full convolutions."""
 
 
 @dataclass(frozen=True)
 class LocalLayers:
-    """The layers of a network before its first `Flatten`, and those from there on."""
+    """The layers of a network: ``local`` are those before its first `Flatten`, ``rest`` are all others."""
 
     local: list[keras.Layer]
     rest: list[keras.Layer]
 
 
 def local_layers(network: keras.Model, patch: tuple[int, int]) -> LocalLayers | None:
-    """Give the layers that may be run on windows, if all is of a kind that may and it pays for this ``patch``."""
+    """Return the layers that can run on windows; None if a layer cannot, or if ``patch`` is too large to save time."""
     chain = _chain(network)
     split = next((i for i, layer in enumerate(chain) if isinstance(layer, layers.Flatten)), 0)
     local = chain[:split]
-    if not local or None in network.input_shape[1:] or not all(_may(layer) for layer in local):
+    if not local or None in network.input_shape[1:] or not all(_runs_on_windows(layer) for layer in local):
         return None
     sizes, windowed, whole = patch, 0, 0
     for layer in local:
@@ -41,11 +41,11 @@ def local_layers(network: keras.Model, patch: tuple[int, int]) -> LocalLayers | 
                 cost = layer.kernel.shape.num_elements()
                 windowed += cost * sizes[0] * sizes[1]
                 whole += cost * layer.output.shape[1] * layer.output.shape[2]
-    return LocalLayers(local, chain[split:]) if windowed < WORTH * whole else None
+    return LocalLayers(local, chain[split:]) if windowed < MAX_COST * whole else None
 
 
 def _chain(network: keras.Model) -> list[keras.Layer]:
-    """The layers one after the other, or nothing if they branch."""
+    """Return the layers in their order, or an empty list if they branch."""
     chain, tensor = [], network.outputs[0]
     while True:
         layer, node, _ = tensor._keras_history
@@ -58,7 +58,7 @@ def _chain(network: keras.Model) -> list[keras.Layer]:
         tensor = inputs[0]
 
 
-def _may(layer: keras.Layer) -> bool:
+def _runs_on_windows(layer: keras.Layer) -> bool:
     if isinstance(layer, _BY_PIXEL):
         return getattr(layer, "axis", -1) in (-1, 3)
     if type(layer) not in _WINDOWED or layer.padding != "valid" or layer.data_format != "channels_last":
@@ -69,7 +69,7 @@ def _may(layer: keras.Layer) -> bool:
 
 
 class _Axis:
-    """A windowed layer along rows (0) or columns (1)."""
+    """A convolution or pooling along one axis: rows (0) or columns (1)."""
 
     def __init__(self, layer: keras.Layer, axis: int):
         sizes = layer.kernel_size if isinstance(layer, layers.Conv2D) else layer.pool_size
@@ -77,11 +77,11 @@ class _Axis:
         self.outputs = layer.output.shape[axis + 1]
 
     def reach(self, size: int) -> int:
-        """How many outputs can see a change of ``size`` neighbouring inputs."""
+        """Return how many outputs, at most, depend on ``size`` neighbouring inputs."""
         return min((size + self.kernel - 2) // self.stride + 1, self.outputs)
 
     def first(self, start: tf.Tensor, size: int) -> tf.Tensor:
-        """The first of `reach` outputs that hold all those that see inputs from ``start`` on."""
+        """Return the first of the `reach` outputs that depend on the ``size`` inputs from ``start`` on."""
         return tf.clip_by_value((start - self.kernel) // self.stride + 1, 0, self.outputs - self.reach(size))
 
 
@@ -93,7 +93,7 @@ def changed_answers(
     patch,
     starts,
 ) -> tf.Tensor:
-    """Run a network on images with one window changed.
+    """Return the outputs of a network for images with one window changed.
 
     Parameters
     ----------
@@ -101,13 +101,14 @@ def changed_answers(
     images : (n, H, W, C) tensor
         The intact images.
     rows : (B,) tensor of int
-        Which of the images each variant is made of.
+        Index of the image that each variant is made from.
     change : callable
-        Maps the window's pixels (B, h, w, C) and their indices along rows and columns, (B, h) and (B, w), to new ones.
+        Function of the window's pixels (B, h, w, C) and of their indices along rows and columns, (B, h) and (B, w).
+        It returns the changed pixels (B, h, w, C).
     patch : (int, int)
         Rows and columns of the window.
     starts : list of two (B,) tensors of int
-        First row and column of each variant's window; a window that reaches over the edge is moved back inside.
+        First row and column of each variant's window. A window that crosses the edge is moved back inside.
 
     Returns
     -------
@@ -141,14 +142,14 @@ def changed_answers(
 
 
 def _cut(images: tf.Tensor, rows: tf.Tensor, indices: list[tf.Tensor]) -> tf.Tensor:
-    """Cut from image ``rows[b]`` the pixels at ``indices``, (B, h) and (B, w): (B, h, w, C)."""
+    """Return the pixels (B, h, w, C) of image ``rows[b]`` at the ``indices``, (B, h) and (B, w)."""
     shape = tf.shape(images)
     flat = (rows[:, None, None] * shape[1] + indices[0][:, :, None]) * shape[2] + indices[1][:, None, :]
     return tf.gather(tf.reshape(images, [-1, images.shape[3]]), flat)
 
 
 def _overlay(under: tf.Tensor, indices: list[tf.Tensor], window: tf.Tensor, starts: list, sizes: list) -> tf.Tensor:
-    """Put the window, whose first pixel is ``starts``, over the pixels that stand at ``indices``."""
+    """Put the window, which begins at ``starts``, over the pixels ``under``, which lie at ``indices``."""
     places = [index - start[:, None] for index, start in zip(indices, starts, strict=True)]
     inside = [(place >= 0) & (place < size) for place, size in zip(places, sizes, strict=True)]
     places = [tf.clip_by_value(place, 0, size - 1) for place, size in zip(places, sizes, strict=True)]

@@ -1,4 +1,4 @@
-"""Activation maximization: an input that a unit of the network answers to most."""
+"""Activation maximization: optimise an input to maximise a unit of the network."""
 
 from collections.abc import Callable
 
@@ -23,32 +23,32 @@ def activation_maximization(
     jitter: int = 0,
     seed: int = 0,
 ) -> np.ndarray:
-    """Climb from noise to an image that maximises a unit (Erhan et al. 2009, Univ. Montreal TR 1341).
+    """Optimise an image, starting from noise, to maximise a unit (Erhan et al. 2009, Univ. Montreal TR 1341).
 
-    RMSprop (decay 0.999, steps of 1/255 of the value range) on the unit minus the regularisers; the image is cut
-    to the range at the end. Regularisers and jitter are those of tf-keras-vis, and so is the answer; its loop runs
-    the network eagerly.
+    RMSprop (decay 0.999, learning rate 1/255 of the value range) maximises the unit minus the regularisers. At the end
+    the image is clipped to the value range. Regularisers, jitter and result are those of tf-keras-vis; here a step is
+    compiled, there it runs eagerly.
 
     Parameters
     ----------
     model : keras.Model
         Functional model whose input has a fixed size; it is not changed.
     unit : int
-        Which output: the score of a class or, with ``layer``, a unit of that layer. Of a spatial layer a unit is
-        a channel, and its mean over positions is maximised.
+        Index of the class or, with ``layer``, of a unit of that layer. A unit of a spatial layer is a channel; its
+        mean over positions is maximised.
     layer : str or None
-        Name of a layer; ``None`` for the score.
+        Name of a layer; ``None`` maximises the score of a class.
     value_range : (float, float)
-        Lowest and highest value of an input. The climb starts from uniform noise in the middle tenth.
+        Lowest and highest value of an input. The start is uniform noise in the middle tenth of this range.
     steps : int
-        Steps of the climb.
+        Number of optimisation steps.
     total_variation, norm : float
-        Weights of the regularisers: total variation and mean absolute value, both a pixel.
+        Weights of the regularisers: total variation and mean absolute value, both per pixel.
     jitter : int
-        Each step, the image is first rolled by up to this many pixels along both axes. 0 where the place of a
-        pixel has a meaning, as in a dmdt image; a few pixels for pictures.
+        Before each step the image is rolled by up to this many pixels along both axes. Use 0 where the position of
+        a pixel has a meaning, as in a dmdt image, and a few pixels for pictures.
     seed : int
-        Seed of the start and of the jitter.
+        Seed of the initial noise and of the jitter.
 
     Returns
     -------
@@ -58,13 +58,13 @@ def activation_maximization(
     Raises
     ------
     InputError
-        If layer or unit do not exist, an option is out of range, or the input has no fixed size.
+        If the layer or unit does not exist, an option is out of range, or the input has no fixed size.
     """
     network = _network(model, layer)
     low, high = value_range
     for name, fits, got in (
         (f"unit: must be 0 to {network.output_shape[-1] - 1}", 0 <= unit < network.output_shape[-1], unit),
-        ("value_range: must rise", low < high, value_range),
+        ("value_range: the first value must be below the second", low < high, value_range),
         ("steps: must be at least 1", steps >= 1, steps),
         ("jitter: must be at least 0", jitter >= 0, jitter),
     ):
@@ -84,7 +84,7 @@ def activation_maximization(
 def _step(model: keras.Model, layer: str | None) -> Callable:
     """Compile image (1, H, W, C), memory, unit, shift (2,), rate, weights -> next image and memory.
 
-    The memory is RMSprop's running mean of the squared gradient.
+    The memory is the running mean of the squared gradient in RMSprop.
     """
     network = _network(model, layer)
     number, image = tf.TensorSpec([]), images_spec(model)
@@ -109,7 +109,7 @@ def _step(model: keras.Model, layer: str | None) -> Callable:
 def _network(model: keras.Model, layer: str | None) -> keras.Model:
     scores = score_model(model)
     if None in scores.input_shape[1:]:
-        raise InputError(f"model {model.name}: must take images of one size, got {scores.input_shape[1:]}")
+        raise InputError(f"model {model.name}: must take images of a fixed size, got {scores.input_shape[1:]}")
     if layer is None:
         return scores
     outputs = layer_outputs(model)

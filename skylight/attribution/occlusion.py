@@ -1,4 +1,4 @@
-"""Methods that change part of the input and watch the answer: no gradient is needed."""
+"""Methods that change part of the input and measure the change of the output. They need no gradient."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,31 +31,32 @@ def blanking(
     value: float = 0.0,
     batch_size: int = 256,
 ) -> np.ndarray:
-    """Change of the probability when a cell is blanked, for every cell in turn (Mahabal et al. 2017).
+    """Blanking (Mahabal et al. 2017): decrease of the probability when one cell is blanked, for each cell in turn.
 
     Parameters
     ----------
     model : keras.Model
-        Functional model; it is not changed. Unlike elsewhere its output is explained, not the score before it.
+        Functional model; it is not changed. Unlike other methods, this one explains the output (a probability, for a
+        classifier), not the score.
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     value : float
-        What a cell, in all its channels, is set to.
+        Value of a blanked cell, in all channels.
     batch_size : int
-        Images through the network at once. There are N H W in all.
+        Number of images per batch. There are N H W images in total.
 
     Returns
     -------
     array
         (N, H, W, 1) float32: probability of the intact image minus that of the image with this cell blanked.
-        Above 0 where the cell speaks for the class.
+        Above 0 where the cell is evidence for the class.
 
     Raises
     ------
     InputError
-        If model, inputs or targets do not fit.
+        If the model, inputs or targets are invalid.
     """
     drops = _drops(model, output_model, inputs, targets, (1, 1), (1, 1), value, batch_size, "blanking")
     return drops.reshape(*np.shape(inputs)[:3], 1)
@@ -71,10 +72,9 @@ def patch_occlusion(
     value: float = 0.0,
     batch_size: int = 256,
 ) -> np.ndarray:
-    """Occlusion (Zeiler & Fergus 2014, arXiv:1311.2901): fall of the score when a window is covered.
+    """Occlusion (Zeiler & Fergus 2014, arXiv:1311.2901): decrease of the score when a window is covered.
 
-    Windows start at every ``stride`` pixels; those that reach over the edge are cut there, and the last one covers
-    the last pixel.
+    A window starts every ``stride`` pixels, until the last pixel is covered. Windows are cut at the edge of the image.
 
     Parameters
     ----------
@@ -83,24 +83,25 @@ def patch_occlusion(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     patch, stride : int or (int, int)
-        Size of the window and distance between two, in pixels: rows, columns. The stride is at most the patch.
+        Size of a window, and distance between the starts of two windows, in pixels: rows, columns. The stride is at
+        most the patch.
     value : float
-        What the window, in all channels, is set to.
+        Value of the pixels in a window, in all channels.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32: mean over the windows that cover the pixel of the score of the intact image minus
-        that of the occluded one. For a linear model and windows of one pixel, its weights times its inputs.
+        (N, H, W, 1) float32: the score of the intact image minus that of the occluded image, averaged over all windows
+        that cover the pixel. For a linear model and windows of one pixel: the weights times the inputs.
 
     Raises
     ------
     InputError
-        If patch or stride is out of range, or model, inputs or targets do not fit.
+        If patch or stride is out of range, or the model, inputs or targets are invalid.
     """
     inputs = resolve_inputs(model, inputs)
     patch = _pair("patch", patch, inputs.shape[1:3])
@@ -128,40 +129,40 @@ def rise(
     seed: int = 0,
     batch_size: int = 64,
 ) -> np.ndarray:
-    """RISE (Petsiuk et al. 2018, arXiv:1806.07421): mean of random masks, weighted by the masked image's output.
+    """RISE (Petsiuk et al. 2018, arXiv:1806.07421): mean of random masks, weighted by the output for the masked image.
 
-    A mask is a coarse random grid of 0 and 1, resized bilinearly to a cell more than the image and cut out at a
-    random place (section 3.2). All images get the same masks.
+    A mask is a coarse random grid of 0 and 1. It is resized bilinearly to one grid cell more than the image, and a
+    window of the size of the image is cut out at a random position (section 3.2). All images use the same masks.
 
     Parameters
     ----------
     model : keras.Model
         Functional model; it is not changed. Its output (a probability, for a classifier) is explained.
     inputs : array
-        (N, H, W, C) images; what is masked becomes 0.
+        (N, H, W, C) images; masked pixels become 0.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     masks : int
-        Masks an image; 4000 to 8000 in the paper.
+        Number of masks per image; 4000 to 8000 in the paper.
     cells : int
-        Cells of the coarse grid along each side.
+        Number of cells of the coarse grid along each side.
     kept : float
         Probability that a cell is kept, in (0, 1).
     seed : int
         Seed of the masks.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32: sum of output times mask, over ``masks`` times ``kept`` (eq. 6), which estimates the
-        mean output where the pixel is seen.
+        (N, H, W, 1) float32: sum of output times mask, divided by ``masks`` times ``kept`` (eq. 6). It estimates the
+        mean output over the images in which the pixel is visible.
 
     Raises
     ------
     InputError
-        If an option is out of range, or model, inputs or targets do not fit.
+        If an option is out of range, or the model, inputs or targets are invalid.
     """
     for name, number in (("masks", masks), ("cells", cells)):
         if number < 1:
@@ -184,18 +185,18 @@ def rise(
 
 
 def lighting(model: keras.Model, *, value: float = 255.0, batch_size: int = 256) -> np.ndarray:
-    """Probability of every class for an empty image with one lit cell, for every cell.
+    """Compute the probability of every class for an empty image with one lit cell, for each cell in turn.
 
-    A picture of the classes, not of an input: what a single bright cell says to the network.
+    It needs no data: it shows how the network responds to a single bright cell.
 
     Parameters
     ----------
     model : keras.Model
         Functional model whose input has a fixed size; it is not changed.
     value : float
-        What the lit cell is set to, in all channels; all else is 0.
+        Value of the lit cell, in all channels; all other cells are 0.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
@@ -205,7 +206,7 @@ def lighting(model: keras.Model, *, value: float = 255.0, batch_size: int = 256)
     Raises
     ------
     InputError
-        If the model's input has no fixed size, or the model does not fit.
+        If the input has no fixed size, or the model is invalid.
     """
     outputs = output_model(model)
     height, width, channels = _fixed_shape(outputs)
@@ -218,7 +219,7 @@ def lighting(model: keras.Model, *, value: float = 255.0, batch_size: int = 256)
 def _fixed_shape(model: keras.Model) -> tuple[int, int, int]:
     shape = model.inputs[0].shape[1:]
     if len(shape) != 3 or None in shape:
-        raise InputError(f"model {model.name}: must take images of one size (H, W, C), got {shape}")
+        raise InputError(f"model {model.name}: must take images of a fixed size (H, W, C), got {shape}")
     return shape
 
 
@@ -230,7 +231,7 @@ def _pair(name: str, sides: int | tuple[int, int], limits: tuple[int, int]) -> t
 
 
 def _drops(model, network, inputs, targets, patch, stride, value, batch_size, label) -> np.ndarray:
-    """Fall of a network's answer when a window is set to ``value``: (N, window rows, window columns)."""
+    """Compute the decrease of the output when a window is set to ``value``: (N, window rows, window columns)."""
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets, batch_size)
     height, width = (
@@ -250,7 +251,7 @@ def _drops(model, network, inputs, targets, patch, stride, value, batch_size, la
 
 
 def _answers(model: keras.Model, network: Callable) -> Callable:
-    """Compile images (B, H, W, C), targets (B,) -> the network's answers for the targets (B,)."""
+    """Compile images (B, H, W, C), targets (B,) -> the network's outputs for the targets (B,)."""
     network = network(model)
 
     @tf.function(input_signature=[images_spec(model), TARGETS])
@@ -261,7 +262,7 @@ def _answers(model: keras.Model, network: Callable) -> Callable:
 
 
 def _occluded(model: keras.Model, network: Callable, patch, stride, columns: int, value: float) -> Callable:
-    """Compile images, targets, rows (B,), windows (B,) -> answers (B,) with window number ``windows`` occluded."""
+    """Compile images, targets, rows (B,), windows (B,) -> outputs (B,) with window number ``windows`` occluded."""
     network = network(model)
     local = local_layers(network, patch)
 

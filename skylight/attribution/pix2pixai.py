@@ -1,8 +1,8 @@
-"""pix2piXAI: one picture of what a map says about a class, from the maps of many objects of the class.
+"""pix2piXAI: one picture of what a kind of map shows for a class, learnt from the maps of many objects of the class.
 
 A pix2pix network (Isola et al. 2017, arXiv:1611.07004) learns to translate an image of a class into its map (Grad-CAM,
-saliency, ...). What such a network can learn is what the maps of the class have in common, so its map of the object
-that it has learnt best is the picture of the class::
+saliency, ...). It can only learn what the maps of the class have in common. The class map is the map that it generates
+for the object whose own map it reproduces best::
 
     gan = Pix2Pix((22, 24, 1), width=16)                 # once; compiled once for all classes and maps of this shape
     learnt = class_map(gan, images, maps, training, candidates, epochs=200, seed=0)
@@ -10,42 +10,44 @@ that it has learnt best is the picture of the class::
         ...
     learnt.chosen, learnt.own, learnt.generated, learnt.score
 
-with ``training = confident(probabilities, target, 0.8)`` and ``candidates = confident(probabilities, target, 0.98) &
-(labels == target)`` as published. All else is the caller's: which objects are held out is a matter of the two masks.
+As published, ``training = confident(probabilities, target, 0.8)`` and ``candidates = confident(probabilities, target,
+0.98) & (labels == target)``. `class_maps` does this for many groups of objects and kinds of map.
 
-Images are (N, H, W, C), maps (N, H, W, M), of any size that is the same for all; both float32. The GAN learns from and
-gives maps as `fractions` of their largest absolute value, so that the shape of a map counts and not its size.
+Images are (N, H, W, C) and maps (N, H, W, M), float32, all of the same size. The GAN is trained on maps divided by
+their largest absolute value (`fractions`), and generates such maps: it learns the shape of a map and not its scale.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from skimage.metrics import structural_similarity
 from tqdm import tqdm
 
 from skylight.errors import InputError
 
 BOTTLENECK = 4
-"""The U-Net halves the image until no side is larger: 22 x 24 becomes 3 x 3, 63 x 63 becomes 4 x 4."""
+"""The U-Net halves the image until no side is larger than this: 22 x 24 becomes 3 x 3, 63 x 63 becomes 4 x 4."""
 
 PATCHES = {16: 1, 34: 2, 70: 3}
-"""Side of the patches that a PatchGAN judges -> its layers of stride 2 (appendix 6.1.2 of the paper)."""
+"""Side of the patches that a PatchGAN judges -> number of its layers of stride 2 (appendix 6.1.2 of the paper)."""
 
 
 class Pix2Pix:
-    """The conditional GAN of Isola et al. 2017, trained from nothing as often as one likes.
+    """The conditional GAN of Isola et al. 2017. It can be trained many times, each time from new weights.
 
-    The weights, the optimizers and the noise start anew at every `train`, and the compiled step stays: dozens of GANs
-    of one shape cost one compilation.
+    Every call of `train` resets the weights, the optimizers and the random state, but reuses the compiled step: dozens
+    of GANs of one shape cost one compilation.
 
     As published: U-Net and PatchGAN of 4 x 4 convolutions, weights drawn from N(0, 0.02), dropout in the inner half
-    of the decoder, Adam with beta_1 = 0.5, the loss of the discriminator halved. Not as published: the U-Net stops at
-    a bottleneck of up to `BOTTLENECK` pixels instead of 1, since these images are smaller; normalisation is by image,
-    which is what batch normalisation is at the published batch of 1; no jitter or mirroring, since the place of a
-    pixel has a meaning; and no dropout in `generate`, whose maps depend on the image alone.
+    of the decoder, Adam with beta_1 = 0.5, the loss of the discriminator halved. Not as published:
+
+    - The U-Net stops at a bottleneck of up to `BOTTLENECK` pixels instead of 1, because these images are smaller.
+    - Each image is normalised by itself; batch normalisation does so too at the published batch size of 1.
+    - No jitter or mirroring, because the position of a pixel has a meaning.
+    - No dropout in `generate`, so that a map depends on the image alone.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ class Pix2Pix:
     def train(
         self, images: np.ndarray, maps: np.ndarray, *, epochs: int = 200, batch_size: int = 1, seed: int = 0
     ) -> dict[str, np.ndarray]:
-        """Forget everything, then learn to translate images into maps.
+        """Reset the network and train it to translate images into maps.
 
         Parameters
         ----------
@@ -107,7 +109,7 @@ class Pix2Pix:
         epochs, batch_size : int
             200 and 1 in the paper.
         seed : int
-            Of the weights, the dropout and the order of the images; the same seed gives the same weights.
+            Of the initial weights, the dropout and the order of the images. Equal seeds give equal weights.
 
         Returns
         -------
@@ -117,12 +119,12 @@ class Pix2Pix:
         Raises
         ------
         InputError
-            There are no images, they do not fit, a value is not finite, or an option is out of range.
+            There are no images, shapes do not fit, a value is not finite, or an option is out of range.
         """
         images = self._checked("images", images, self.shape)
         maps = self._checked("maps", maps, (*self.shape[:2], self.channels))
         if not len(images) or len(images) != len(maps):
-            raise InputError(f"maps: must be one an image, and at least one, got {len(maps)} for {len(images)} images")
+            raise InputError(f"maps: must be one per image, and at least one, got {len(maps)} for {len(images)} images")
         for name, number in (("epochs", epochs), ("batch_size", batch_size)):
             if number < 1:
                 raise InputError(f"{name}: must be at least 1, got {number}")
@@ -153,7 +155,7 @@ class Pix2Pix:
         return values
 
     def _reset(self, random: np.random.Generator) -> None:
-        """Draw new weights and set optimizers and noise to their start, without touching what is compiled."""
+        """Draw new weights and reset optimizers and random state, in place: the compiled functions stay valid."""
         for network in (self.generator, self.discriminator):
             for variable in network.variables:
                 if variable.name == "kernel":
@@ -168,7 +170,7 @@ class Pix2Pix:
                     variable.assign(tf.zeros_like(variable))
 
     def _step(self, images: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
-        """One step of both networks on a batch (eq. 4); the three losses before it, (3,)."""
+        """Train both networks on a batch (eq. 4); return the three losses before the step, (3,)."""
         with tf.GradientTape(persistent=True) as tape:
             generated = self.generator(images, training=True)
             real, fake = (self.discriminator([images, some], training=True) for some in (maps, generated))
@@ -186,14 +188,15 @@ class Pix2Pix:
 
 
 def cross_entropy(logits: tf.Tensor, label: float) -> tf.Tensor:
-    """Mean binary cross-entropy of logits of any shape against one label for all."""
+    """Return the mean binary cross-entropy of logits of any shape against one label for all."""
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), label), logits))
 
 
 def unet(shape: tuple[int, int, int], channels: int, width: int) -> keras.Model:
     """Build the generator, (N, H, W, C) -> (N, H, W, channels) in -1 ... 1 (appendix 6.1.1).
 
-    An image whose sides the halvings do not divide is padded with 0 at the bottom and on the right, and the map is cut.
+    If the sides cannot be halved often enough, the image is padded with 0 at the bottom and on the right, and the map
+    is cropped.
     """
     depth = max(1, int(np.ceil(np.log2(max(shape[:2]) / BOTTLENECK))))
     filters = [width * min(2**level, 8) for level in range(depth)]
@@ -203,7 +206,7 @@ def unet(shape: tuple[int, int, int], channels: int, width: int) -> keras.Model:
     skipped = []
     for level in range(depth):
         x = layers.LeakyReLU(0.2)(x) if level else x
-        # not the innermost layer: the published erratum, since a single pixel less its mean is 0
+        # not the innermost layer (erratum of the paper): a single pixel minus its mean is 0
         normalised = 0 < level < depth - 1
         x = layers.Conv2D(filters[level], 4, 2, padding="same", use_bias=not normalised)(x)
         x = layers.GroupNormalization(-1)(x) if normalised else x
@@ -218,7 +221,7 @@ def unet(shape: tuple[int, int, int], channels: int, width: int) -> keras.Model:
 
 
 def patchgan(shape: tuple[int, int, int], channels: int, width: int, strided: int) -> keras.Model:
-    """Build the discriminator: image and map -> a logit for each patch, high where the map looks real (6.1.2)."""
+    """Build the discriminator: image and map -> one logit per patch, high where the map looks real (6.1.2)."""
     pair = [layers.Input(shape, name="image"), layers.Input((*shape[:2], channels), name="map")]
     x = layers.Concatenate()(pair)
     for level in range(strided + 1):
@@ -229,21 +232,21 @@ def patchgan(shape: tuple[int, int, int], channels: int, width: int, strided: in
 
 
 def fractions(values: np.ndarray, by_channel: bool = False) -> np.ndarray:
-    """Divide each of (N, H, W, C) by its largest absolute value, of all channels or each; 0 everywhere stays 0."""
+    """Divide each of (N, H, W, C) by its largest absolute value, over all channels or of each; 0 everywhere stays 0."""
     largest = np.abs(values).max(axis=(1, 2) if by_channel else (1, 2, 3), keepdims=True)
     return values / np.where(largest > 0, largest, 1)
 
 
 def confident(probabilities: np.ndarray, target: int, at_least: float) -> np.ndarray:
-    """Tell which of (N, K) probabilities predict class ``target`` with at least that probability: (N,) bool."""
+    """Return which of (N, K) probabilities predict class ``target`` with at least ``at_least``: (N,) bool."""
     return (probabilities.argmax(axis=1) == target) & (probabilities[:, target] >= at_least)
 
 
 def similarity(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004) of maps, pair by pair.
+    """Compute the structural similarity (Wang et al. 2004) of maps, pair by pair.
 
-    It was made for brightness, which is never negative: its product of means takes the opposite of a map for alike.
-    Where one of a pair is below 0 anywhere, both are shifted from -1 ... 1 to 0 ... 1 first.
+    The measure was made for brightness, which is never negative; it would call a map and its negative similar. If a
+    value of a pair is negative, both maps are first shifted from -1 ... 1 to 0 ... 1.
 
     Parameters
     ----------
@@ -253,12 +256,18 @@ def similarity(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
     Returns
     -------
     array
-        (N,), 1 for equal maps; mean over pixels (Gaussian window of sigma 1.5, as in the paper) and channels.
+        (N,), 1 for equal maps; the mean over pixels (Gaussian window of sigma 1.5, as in the paper) and channels.
+
+    Notes
+    -----
+    Needs scikit-image, which the other functions of this package do not.
     """
     return np.array([_similarity(*pair) for pair in zip(maps, others, strict=True)])
 
 
 def _similarity(one: np.ndarray, other: np.ndarray) -> float:
+    from skimage.metrics import structural_similarity
+
     if min(one.min(), other.min()) < 0:
         one, other = (one + 1) / 2, (other + 1) / 2
     wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
@@ -267,25 +276,28 @@ def _similarity(one: np.ndarray, other: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class ClassMap:
-    """What a GAN learnt of one class and map, or why it learnt nothing.
+    """What a GAN learnt of one class and map, or why there is no class map.
 
     Attributes
     ----------
     trained_on, candidates : int
-        Maps that the GAN was trained on, and those that were compared with what it generates.
+        Number of maps that the GAN was trained on, and of those compared with what it generates.
     dead : int
-        Objects of either kind that were left out, because their map is 0 everywhere: nothing can be learnt from
-        them, and nothing is easier to generate.
+        Number of objects that were left out because their map is 0 everywhere: nothing can be learnt from such a
+        map, and it is the easiest to generate.
     reason : str
-        Why there is no class map, empty where there is one.
+        Why there is no class map; empty if there is one.
     chosen : int
-        Row of the object that was learnt best, -1 without a class map.
+        Row of the object whose map is reproduced best; -1 without a class map.
     own, generated : array or None
-        (H, W, M), the map of that object and the one that the GAN makes of it: the class map. Fractions.
+        (H, W, M), the map of that object, and the map that the GAN generates for it: the class map. `fractions`.
     score : float
-        Their structural similarity.
-    scores : array
-        (candidates,) the structural similarity of all candidates, in the order of the rows.
+        Structural similarity of the two.
+    scores : array or None
+        (candidates,) structural similarity of all candidates, in the order of the rows.
+    correlation : float
+        Pearson correlation of ``own`` and ``generated`` over pixels; NaN where one of them is constant. Known also
+        where it is the reason that there is no class map.
     """
 
     trained_on: int
@@ -297,6 +309,7 @@ class ClassMap:
     generated: np.ndarray | None = None
     score: float = np.nan
     scores: np.ndarray | None = None
+    correlation: float = np.nan
 
 
 def class_map(
@@ -310,22 +323,26 @@ def class_map(
     batch_size: int = 1,
     seed: int = 0,
     min_objects: int = 20,
+    min_correlation: float | None = None,
 ) -> ClassMap:
-    """Train a GAN on a class and a map, and choose the object that it has learnt best.
+    """Train a GAN on the maps of a class, and choose the object whose map it reproduces best.
 
     Parameters
     ----------
     gan : Pix2Pix
-        It keeps what it learns until it is trained again, so that `Pix2Pix.generate` may be asked for other objects.
+        It stays trained until the next training, so that `Pix2Pix.generate` can translate other images.
     images, maps : array
         (N, H, W, C) and (N, H, W, M).
     training, candidates : (N,) bool array
-        Which objects the GAN is trained on, and which it is tried on. Published: objects predicted as the class with
-        at least 0.8, and those that are of the class and were predicted with at least 0.98.
+        Objects that the GAN is trained on, and objects to choose from. Published: those predicted as the class with
+        a probability of at least 0.8, and those that belong to the class and are predicted with at least 0.98.
     epochs, batch_size, seed
         As for `Pix2Pix.train`.
     min_objects : int
-        Fewer maps to learn from are too few.
+        Smallest number of maps to train on.
+    min_correlation : float or None
+        Smallest correlation of the generated map with the object's own; ``None`` for any. Not in the paper. It rejects
+        pictures that structural similarity accepts: maps that are 0 except in a few pixels are all similar.
 
     Raises
     ------
@@ -345,4 +362,122 @@ def class_map(
     own, generated = fractions(maps[candidates]), gan.generate(images[candidates])
     scores = similarity(own, generated)
     best = int(scores.argmax())
-    return ClassMap(*counts, "", int(candidates[best]), own[best], generated[best], float(scores[best]), scores)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = float(np.corrcoef(own[best].ravel(), generated[best].ravel())[0, 1])
+    if min_correlation is not None and not correlation >= min_correlation:  # NaN is rejected as well
+        reason = f"not learnt: correlation {correlation:.2f} of the picture with the object's map"
+        return ClassMap(*counts, reason, correlation=correlation)
+    picture = own[best], generated[best], float(scores[best]), scores, correlation
+    return ClassMap(*counts, "", int(candidates[best]), *picture)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Objects that look alike to the network, such as those of one class, and their maps.
+
+    Attributes
+    ----------
+    name : str
+    ids : (N,) array of str
+        Identifiers of the objects.
+    images : (N, H, W, C) array
+    maps : dict
+        Kind of map -> (N, H, W, M) array.
+    training, candidates : (N,) bool array
+        As for `class_map`.
+    """
+
+    name: str
+    ids: np.ndarray
+    images: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    training: np.ndarray
+    candidates: np.ndarray
+
+
+def class_maps(
+    gan: Pix2Pix, groups: Iterable[Group], more: Callable[[Group, str], dict], **options
+) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """Make the class map of every group of objects and kind of map.
+
+    Parameters
+    ----------
+    gan : Pix2Pix
+    groups : iterable of Group
+        All with the same kinds of map.
+    more : callable
+        Maps a group and a kind of map to further columns of the table. It is called for each class map, while the
+        GAN is trained on that group and kind.
+    **options
+        Of `class_map`.
+
+    Returns
+    -------
+    table : list of dict
+        One row per group and kind of map: ``group``, ``map``, the numbers of a `ClassMap` (``trained_on``,
+        ``candidates``, ``dead``, ``correlation``) and ``note``, which says why there is no class map. If there is
+        one: ``id`` of the object chosen, its ``score``, the ``median_score`` of all candidates, and what ``more`` adds.
+    arrays : dict
+        ``image`` (groups, kinds, H, W, C) of the object chosen, its ``own`` map and the ``generated`` one
+        (groups, kinds, H, W, M), both as `fractions`. NaN where there is no class map.
+    """
+    table, pictures = [], []
+    nothing = [
+        np.full((*gan.shape[:2], channels), np.nan, np.float32) for channels in (gan.shape[2], *[gan.channels] * 2)
+    ]
+    for group in groups:
+        for kind, maps in group.maps.items():
+            learnt = class_map(gan, group.images, maps, group.training, group.candidates, **options)
+            row = {"group": group.name, "map": kind, "trained_on": learnt.trained_on, "candidates": learnt.candidates}
+            row |= {"dead": learnt.dead, "correlation": learnt.correlation, "note": learnt.reason}
+            if learnt.reason:
+                pictures.append(nothing)
+            else:
+                row |= {"id": group.ids[learnt.chosen], "score": learnt.score, "median_score": np.median(learnt.scores)}
+                row |= more(group, kind)
+                pictures.append([group.images[learnt.chosen], learnt.own, learnt.generated])
+            table.append(row)
+            print(f"{group.name}, {kind}: {learnt.reason or f'structural similarity {learnt.score:.3f}'}", flush=True)
+    kinds = len(dict.fromkeys(row["map"] for row in table))
+    image, own, generated = (np.stack(some).reshape(-1, kinds, *some[0].shape) for some in zip(*pictures, strict=True))
+    return table, {"image": image, "own": own, "generated": generated}
+
+
+def held_out_scores(gan: Pix2Pix, images: np.ndarray, maps: np.ndarray, mean_map: np.ndarray) -> dict[str, float]:
+    """Test a trained GAN on objects that it was not trained on, and one map for all of them as a control.
+
+    Parameters
+    ----------
+    gan : Pix2Pix
+    images, maps : array
+        (N, H, W, C) and (N, H, W, M). Objects whose map is 0 everywhere are left out.
+    mean_map : (H, W, M) array
+        The control (`mean_map_score`).
+
+    Returns
+    -------
+    dict
+        ``held_out``, the number of objects, and if there are any ``held_out_score`` and
+        ``held_out_score_of_mean_map``: median structural similarity of the generated maps, and of the control.
+    """
+    alive = np.any(maps, axis=(1, 2, 3))
+    if not alive.any():
+        return {"held_out": 0}
+    return {
+        "held_out": int(alive.sum()),
+        "held_out_score": float(np.median(similarity(fractions(maps[alive]), gan.generate(images[alive])))),
+        "held_out_score_of_mean_map": mean_map_score(maps[alive], mean_map),
+    }
+
+
+def mean_map_score(maps: np.ndarray, mean_map: np.ndarray) -> float:
+    """Return the median structural similarity of maps to one map: a GAN has to exceed what the mean map reaches.
+
+    Parameters
+    ----------
+    maps : (N, H, W, M) array
+    mean_map : (H, W, M) array
+        Usually the mean of the `fractions` that the GAN was trained on.
+    """
+    own = fractions(maps)
+    return float(np.median(similarity(own, np.broadcast_to(mean_map, own.shape))))

@@ -1,4 +1,4 @@
-"""What all methods share: the score that is explained, its targets, and batches through one compiled function."""
+"""What all methods share: the score that is explained, the targets, and batches run by one compiled function."""
 
 import weakref
 from collections import deque
@@ -13,17 +13,17 @@ from tqdm import tqdm
 
 from skylight.errors import InputError
 
-BATCH_SIZE = 32  # images through the network at once, the default of every method
+BATCH_SIZE = 32  # images per batch, the default of most methods
 
 _SQUASHING = ("softmax", "sigmoid")
 _made: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
 
 
 def cached_per_model(model: keras.Model, make: Callable[..., Any], *options: Any) -> Any:
-    """Give ``make(model, *options)``, made at the first call and kept for as long as ``model`` lives.
+    """Return ``make(model, *options)``, computed at the first call and kept for as long as ``model`` exists.
 
-    ``make`` is a function of a module, not a lambda; ``options`` are hashable. What is made must not refer to
-    ``model`` itself, which would then live for ever, but may to `score_model` or `output_model` of it.
+    ``make`` must be a function of a module, not a lambda; ``options`` must be hashable. The result must not refer to
+    ``model`` itself, which would then never be freed. It may refer to its `score_model` or `output_model`.
     """
     made = _made.setdefault(model, {})
     key = (make, *options)
@@ -33,7 +33,7 @@ def cached_per_model(model: keras.Model, make: Callable[..., Any], *options: Any
 
 
 def score_model(model: keras.Model) -> keras.Model:
-    """Give the network without its last softmax or sigmoid; the same object at every call.
+    """Return the network without its last softmax or sigmoid; every call returns the same object.
 
     Parameters
     ----------
@@ -43,22 +43,23 @@ def score_model(model: keras.Model) -> keras.Model:
     Returns
     -------
     keras.Model
-        Functional model with the same layer names that shares every variable with ``model``, so it follows
-        later training. Its output (N, K) is the score that all methods explain: the input of the last softmax
-        or sigmoid, or the output itself where there is neither (regression).
+        Functional model with the same layer names. It shares all variables with ``model``, so later training changes
+        it as well. Its output (N, K) is the score that most methods explain: the input of the last softmax or
+        sigmoid, or the output itself if there is neither (regression).
 
     Raises
     ------
     InputError
-        If the model is subclassed or not built, or has several inputs or outputs, or one that is not (N, K).
+        If the model is subclassed or not built, has several inputs or outputs, or its output is not (N, K).
     """
     return cached_per_model(model, _cut)
 
 
 def output_model(model: keras.Model) -> keras.Model:
-    """Give a functional model of the same layers and output as ``model``; the same object at every call.
+    """Return a functional model with the layers and the output of ``model``; every call returns the same object.
 
-    For compiled functions that need probabilities: they may keep this one, but not ``model`` (see `cached_per_model`).
+    Compiled functions that need probabilities keep this model, because they must not keep ``model`` itself (see
+    `cached_per_model`).
     """
     return cached_per_model(model, _copied)
 
@@ -86,7 +87,7 @@ def _cut(model: keras.Model) -> keras.Model:
 
 
 def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Give the one input and the one output of a functional model."""
+    """Return the input and the output of a functional model that has one of each."""
     name = getattr(model, "name", repr(model))
     try:
         inputs, outputs = model.inputs, model.outputs
@@ -102,9 +103,9 @@ def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
 
 
 def layer_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
-    """Give layer name -> output of the layer in the score model of ``model``, in the order of the layers.
+    """Return layer name -> output of the layer in the score model of ``model``, in the order of the layers.
 
-    Unlike ``layer.output`` this holds for layers that other models use too, and for models used as layers. Of a
+    Unlike ``layer.output`` this also works for layers that several models share and for models used as layers. For a
     layer that is called several times it is the last output.
     """
     nodes = sorted(score_model(model)._nodes_by_depth.items(), reverse=True)
@@ -117,12 +118,12 @@ def layer_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
 
 
 def clone_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
-    """Copy a layer with some of its configuration changed; copy and layer share their variables.
+    """Copy a layer and change some of its configuration; the copy shares the variables of the layer.
 
     Raises
     ------
     InputError
-        If the layer keeps variables in layers of its own, which a copy would not share.
+        If the layer has variables in layers of its own, which a copy would not share.
     """
     copy = type(layer).from_config(layer.get_config() | changes)
     if not isinstance(layer, keras.Layer):  # a bare operation (``keras.ops.tanh(x)``), which has no variables
@@ -132,22 +133,22 @@ def clone_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
             setattr(copy, name, value)
     copy.built = layer.built
     if [id(weight) for weight in copy.weights] != [id(weight) for weight in layer.weights]:
-        raise InputError(f"layer {layer.name}: no copy of a {type(layer).__name__} can share its variables")
+        raise InputError(f"layer {layer.name}: a copy of a {type(layer).__name__} cannot share its variables")
     return copy
 
 
 def clone_model_with(model: keras.Model, swap: Callable[[keras.Layer], keras.Layer]) -> keras.Model:
-    """Copy the score model of ``model`` with ``swap(layer)``, a `clone_layer` or another layer, for every layer."""
+    """Copy the score model of ``model``, each layer replaced by ``swap(layer)``: a `clone_layer` or another layer."""
     return keras.models.clone_model(score_model(model), clone_function=swap, recursive=True)
 
 
 def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
-    """Give ``inputs`` as float32 of shape (N, *input shape of the model).
+    """Return ``inputs`` as float32 of shape (N, *input shape of the model).
 
     Raises
     ------
     InputError
-        If their shape is not the one that the model takes.
+        If the model does not take inputs of this shape.
     """
     inputs = np.asarray(inputs, dtype=np.float32)
     expected = _ends(model)[0].shape
@@ -161,25 +162,25 @@ def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
 
 
 def resolve_baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.ndarray:
-    """Give what stands for "nothing there" as images like ``inputs``, from a number, one image or one for each.
+    """Return the baseline as images of the shape of ``inputs``, from a number, one image or one image per input.
 
     Raises
     ------
     InputError
-        If the baseline does not fit the inputs.
+        If the baseline cannot be broadcast to the inputs.
     """
     try:
         return np.broadcast_to(np.asarray(baseline, np.float32), inputs.shape)
     except ValueError:
         raise InputError(
-            f"baseline: must be a number, an image like the inputs or one for each, got {np.shape(baseline)}"
+            f"baseline: must be a number, an image like the inputs, or one image per input, got {np.shape(baseline)}"
         ) from None
 
 
 def resolve_targets(
     model: keras.Model, inputs: np.ndarray, targets: Any = None, batch_size: int = BATCH_SIZE
 ) -> np.ndarray:
-    """Give the index of the score to explain for every input.
+    """Return the index of the score to explain for every input.
 
     Parameters
     ----------
@@ -188,9 +189,9 @@ def resolve_targets(
     inputs : array
         (N, ...) images.
     targets : int, array of int (N,), or None
-        One class for all inputs, or one for each; ``None`` is the class with the highest score, one by one.
-        Where K is 1 (a single sigmoid, a regression) the only index is 0: its score or logit is explained,
-        also where it speaks for the other class.
+        One class for all inputs, or one per input; ``None`` is the class with the highest score of each input.
+        If K is 1 (a single sigmoid, a regression), the only index is 0: the score or logit is explained, even
+        if it is evidence for the other class.
 
     Returns
     -------
@@ -237,28 +238,28 @@ TARGETS = tf.TensorSpec([None], tf.int32)  # in the signature of a compiled func
 
 
 def images_spec(model: keras.Model) -> tf.TensorSpec:
-    """Describe a batch of any size, so that a compiled function is traced once for all batch sizes."""
+    """Return the signature of a batch of any size, so that a compiled function is traced only once."""
     return tf.TensorSpec(_ends(model)[0].shape, tf.float32)
 
 
 def target_scores(scores: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Pick from (B, K) the score of each image's target; (B,) float32."""
+    """Select from scores (B, K) that of the target of each image: (B,) float32."""
     return tf.cast(tf.gather(scores, targets, axis=1, batch_dims=1), tf.float32)
 
 
 def over_batches(
     run: Callable[..., tf.Tensor], *arrays: np.ndarray, batch_size: int = BATCH_SIZE, label: str = "explaining"
 ) -> np.ndarray:
-    """Run a compiled function over arrays of equal length, batch by batch, and join what it gives.
+    """Run a compiled function over arrays of equal length, batch by batch, and concatenate the results.
 
-    A bar shows progress when it takes longer than a few seconds. No inputs, no outputs: an empty array of the
-    right shape.
+    A progress bar is shown if it takes longer than a few seconds. Without inputs the result is an empty array with
+    the right number and size of axes.
     """
     jobs = ([array[batch] for array in arrays] for batch in batches(len(arrays[0]), batch_size, label))
     results = list(two_at_a_time(lambda *job: run(*job).numpy(), jobs))
     if results:
         return np.concatenate(results)
-    # TensorFlow's convolutions may refuse an empty batch, so the shape is that of what a row of zeros gives.
+    # TensorFlow's convolutions may refuse an empty batch, so the shape is read from the result for one row of zeros.
     return run(*(np.zeros((1, *array.shape[1:]), array.dtype) for array in arrays)).numpy()[:0]
 
 
@@ -271,18 +272,18 @@ def over_variants(
 ) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Run a compiled function over all pairs of a row of ``arrays`` and one of its ``variants``, in full batches.
 
-    The variants of a row (a noisy copy, a step of a path, a blanked cell) are made by ``run``, which is called
-    with a few consecutive rows of each array, and for each pair of the batch the row (counted from the first of
-    those) and the variant's number.
+    A variant of a row is, for example, a noisy copy, a step of a path or an image with one blanked cell. ``run`` makes
+    the variants. Its arguments are some consecutive rows of each array and, for each pair of the batch, the row
+    (counted from the first of these rows) and the number of the variant.
 
     Yields
     ------
     rows : slice
-        The rows that the batch has pairs of.
+        The rows that occur in the batch.
     pairs : slice
-        The batch itself, counting pairs row by row.
+        The pairs of the batch, if pairs are counted row by row.
     result : array
-        What ``run`` gave.
+        The result of ``run``.
     """
     places: deque[tuple[slice, slice]] = deque()
 
@@ -298,10 +299,11 @@ def over_variants(
 
 
 def two_at_a_time(run: Callable[..., np.ndarray], jobs: Iterator[list]) -> Iterator[np.ndarray]:
-    """``run(*job)`` for each job, in their order.
+    """Yield ``run(*job)`` for each job, in order, with two jobs at work at a time.
 
-    While one is in an operation that keeps one core busy, the other fills the rest: 1.15 to 1.4 times as fast on two.
-    The first one runs alone and in this thread, where what Keras keeps for a thread is while functions are traced.
+    While one job is in an operation that uses one core only, the other job uses the rest: 1.15 to 1.4 times as fast on
+    two cores. The first job runs alone and in the calling thread, because functions are traced in it and Keras keeps
+    some of its state per thread.
     """
     for job in jobs:
         yield run(*job)
@@ -317,7 +319,7 @@ def two_at_a_time(run: Callable[..., np.ndarray], jobs: Iterator[list]) -> Itera
 
 
 def batches(length: int, batch_size: int, label: str) -> Iterator[slice]:
-    """Cut 0 ... length - 1 into slices of ``batch_size`` (the last one is what is left), with a progress bar."""
+    """Yield slices of ``batch_size`` that cover 0 ... length - 1 (the last may be shorter), with a progress bar."""
     if batch_size < 1:
         raise InputError(f"batch_size: must be at least 1, got {batch_size}")
     with tqdm(total=length, desc=label, unit="image", delay=3, leave=False, disable=None) as bar:

@@ -1,4 +1,4 @@
-"""Shapley values of pixels against a background: what the score owes to each, compared with typical images."""
+"""Shapley values of pixels against a background: the contribution of each pixel compared with typical images."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ from skylight.errors import InputError
 
 
 def background(inputs: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Draw ``size`` different images from ``inputs`` (N, H, W, C), in their order, to compare others with.
+    """Draw a background: ``size`` different images of ``inputs`` (N, H, W, C), in their original order.
 
     Raises
     ------
@@ -46,25 +46,26 @@ def deep_shap(
     background: float | np.ndarray = 0.0,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """Deep SHAP (Lundberg & Lee 2017, arXiv:1705.07874): the mean of DeepLIFT over a background.
+    """Deep SHAP (Lundberg & Lee 2017, arXiv:1705.07874): the mean of DeepLIFT contributions over a background.
 
-    DeepLIFT's rescale rule (Shrikumar et al. 2017, arXiv:1704.02685, section 3.5.1) sends contributions back
-    through a nonlinearity by its slope between image and background image; a maximum is shared between the two
-    maxima. The answer is that of ``shap.DeepExplainer`` on the score, which runs image and background through
-    the network for each pair anew. Here a pair costs no more than the backward pass of a linear network.
+    DeepLIFT's rescale rule (Shrikumar et al. 2017, arXiv:1704.02685, section 3.5.1) propagates contributions back
+    through a nonlinearity with its slope between image and background image. The difference of two maxima is shared
+    between the cells of both. The result is that of ``shap.DeepExplainer`` on the score. That one computes the
+    activations again for every pair of image and background image; here a pair costs no more than the backward pass of
+    a linear network.
 
     Parameters
     ----------
     model : keras.Model
-        Functional model; it is not changed. Layers must be linear, an activation cell by cell, or a max pooling.
+        Functional model; it is not changed. Layers must be linear, elementwise activations or max pooling.
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     background : float or array
-        (B, H, W, C) images, see `background`; a number stands for one constant image (plain DeepLIFT).
+        (B, H, W, C) images, see `background`; a number is one constant image (plain DeepLIFT).
     batch_size : int
-        Pairs of image and background image through the network at once.
+        Number of pairs of image and background image per batch.
 
     Returns
     -------
@@ -74,8 +75,8 @@ def deep_shap(
     Raises
     ------
     InputError
-        If completeness fails, which means that the model has a layer of another kind, or if model, inputs,
-        targets or background do not fit.
+        If completeness fails, because the model has a layer of another kind, or if the model, inputs, targets or
+        background are invalid.
     """
     inputs = resolve_inputs(model, inputs)
     references = _references(model, inputs, background)
@@ -109,15 +110,15 @@ def _check_completeness(model: keras.Model, maps: np.ndarray, owed: np.ndarray) 
     if not np.all(off <= allowed):
         kinds = sorted({type(layer).__name__ for layer in score_model(model).layers})
         raise InputError(
-            f"model {model.name}: deep_shap misses the score by {np.max(off - allowed):.3g}; one of its layers is "
-            f"neither linear nor an activation nor a max pooling ({', '.join(kinds)})"
+            f"model {model.name}: deep_shap misses the score by {np.max(off - allowed):.3g}; one of the layers is "
+            f"not linear, an elementwise activation or max pooling ({', '.join(kinds)})"
         )
 
 
 def _deeplift(model: keras.Model) -> Callable:
     """Compile images (n, ...), targets (n,), references (r, ...) -> contributions (n, ...), differences (n,).
 
-    Both are sums over the references; the differences are those of the scores, which contributions sum to.
+    Both are summed over the references. The contributions of an image sum to its difference of the scores.
     """
     nonlinearities = []
 
@@ -147,7 +148,7 @@ def _deeplift(model: keras.Model) -> Callable:
         pairs = tf.repeat(targets, r)
         multipliers = score_gradient(network, tf.zeros_like(_paired(images, references)[0]), pairs)
         for nonlinearity in nonlinearities:
-            nonlinearity.record()  # lets go of the graph's tensors
+            nonlinearity.record()  # frees the tensors of the graph
         differences = target_scores(tf.repeat(scores[:n], r, axis=0), pairs) - target_scores(
             tf.tile(scores[n:], [n, 1]), pairs
         )
@@ -159,14 +160,14 @@ def _deeplift(model: keras.Model) -> Callable:
 
 
 def _paired(images: tf.Tensor, references: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Give (n r, ...) images and (n r, ...) references such that every image meets every reference."""
+    """Return (n r, ...) images and (n r, ...) references, so that every image is paired with every reference."""
     n, r = tf.shape(images)[0], tf.shape(references)[0]
     tiling = tf.concat([[n], tf.ones([references.shape.rank - 1], tf.int32)], axis=0)
     return tf.repeat(images, r, axis=0), tf.tile(references, tiling)
 
 
 class _Cellwise:
-    """An activation that first records what enters it, then acts as a linear map: the slope between two points."""
+    """An activation that first records its inputs and then acts as a linear map with the slope between two inputs."""
 
     def __init__(self, function: Callable):
         self.function = function
@@ -176,7 +177,7 @@ class _Cellwise:
         self.seen, self.linear = [], []
 
     def linearise(self, n: int, r: int) -> None:
-        """From what was seen of n images and r references, make the linear map of each of their n r pairs."""
+        """Make the linear maps of all n r pairs from the recorded inputs of n images and r references."""
         self.linear = [self.between(*_paired(seen[:n], seen[n:])) for seen in self.seen]
 
     def __call__(self, z: tf.Tensor) -> tf.Tensor:
@@ -196,7 +197,7 @@ class _Cellwise:
 
 
 class _Maximum(_Cellwise):
-    """The same for a max pooling, as in ``shap``: a rise of the maximum is owed to the cells of both maxima."""
+    """Max pooling as in ``shap``: the difference of two maxima is shared between the cells of both maxima."""
 
     def between(self, own: tf.Tensor, other: tf.Tensor) -> Callable:
         @tf.custom_gradient
@@ -248,26 +249,26 @@ def gradient_shap(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones.
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
     background : float or array
-        (B, H, W, C) images, see `background`; a number stands for one constant image.
+        (B, H, W, C) images, see `background`; a number is one constant image.
     samples : int
-        Pairs (x', t) an image.
+        Number of pairs (x', t) per image.
     seed : int
-        Seed of the draws.
+        Seed of the random pairs.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, C) float32; each map sums to the score minus the mean score of the background within the error
-        of the sampling.
+        (N, H, W, C) float32; each map sums to the score minus the mean score of the background, up to the
+        sampling error.
 
     Raises
     ------
     InputError
-        If samples is below 1, or model, inputs, targets or background do not fit.
+        If samples is below 1, or the model, inputs, targets or background are invalid.
     """
     if samples < 1:
         raise InputError(f"samples: must be at least 1, got {samples}")

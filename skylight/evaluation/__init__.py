@@ -1,1 +1,1 @@
-"""How good a classifier is, and how far an explanation of it can be trusted."""
+"""Measures of how good a classifier is, and of how far an explanation of it can be trusted."""

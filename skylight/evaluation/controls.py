@@ -1,4 +1,4 @@
-"""Maps that explain nothing, of the same shape as the methods of `skylight.attribution`: what a method must beat."""
+"""Control maps that do not explain the network: a method must score better than these. Called like the methods."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from scipy.ndimage import correlate1d
 
 
 def edges(model: Any, inputs: np.ndarray, targets: Any = None) -> np.ndarray:
-    """Edge detector: magnitude of the Sobel gradient of each channel; neither model nor targets matter.
+    """Compute the magnitude of the Sobel gradient of each channel; model and targets are ignored.
 
-    A map that resembles it may have shown the picture, not the network (Adebayo et al. 2018).
+    A map that resembles this edge detector may show the image, not the network (Adebayo et al. 2018).
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def edges(model: Any, inputs: np.ndarray, targets: Any = None) -> np.ndarray:
     array
         (N, H, W, C) float32, at least 0.
     """
-    # scipy.ndimage.sobel would smooth over images and channels, too
+    # scipy.ndimage.sobel would also smooth along images and channels
     inputs = np.asarray(inputs, dtype=np.float32)
     rise, slope = (
         correlate1d(correlate1d(inputs, [-1, 0, 1], axis=along), [1, 2, 1], axis=across)
@@ -34,6 +34,6 @@ def edges(model: Any, inputs: np.ndarray, targets: Any = None) -> np.ndarray:
 
 
 def random_maps(seed: int) -> Callable[..., np.ndarray]:
-    """Give a function that draws (N, H, W, 1) uniform noise, new at every call: maps that share nothing."""
+    """Return a function that draws (N, H, W, 1) uniform noise, independent at every call."""
     random = np.random.default_rng(seed)
     return lambda model, inputs, targets=None: random.random((*inputs.shape[:3], 1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""How well a detector tells real sources from artifacts: rates, their bootstrap errors, and their trade-off.
+"""How well a network separates real sources from artifacts: error rates, their errors, and their trade-off.
 
 Labels are 1 for a real source and 0 for an artifact; scores are the probability of a real source.
 """
@@ -14,7 +14,7 @@ RATES = ("accuracy", "fnr", "fpr")
 
 
 def rates(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOLD) -> dict[str, np.ndarray]:
-    """Accuracy, false negative rate and false positive rate along the last axis.
+    """Compute accuracy, false negative rate and false positive rate along the last axis.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def rates(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOLD) 
     -------
     dict
         ``accuracy``, ``fnr`` (share of the real sources missed), ``fpr`` (share of the artifacts taken for real),
-        each (...,); NaN where there is nothing to take a share of.
+        each (...,); NaN where there is no candidate of that class.
     """
     real, taken = np.asarray(labels) == 1, np.asarray(scores) >= threshold
     return {
@@ -36,34 +36,69 @@ def rates(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOLD) 
 
 
 def rates_with_errors(labels: np.ndarray, scores: np.ndarray, samples: np.ndarray) -> dict[str, float]:
-    """The `rates` (N candidates) and, as ``<rate>_error``, their standard deviation over bootstrap samples (B, N)."""
+    """Compute the `rates` of N candidates and their errors, the standard deviation over bootstrap samples.
+
+    Parameters
+    ----------
+    labels, scores : array
+        (N,).
+    samples : array
+        (B, N) indices, `skylight.evaluation.bootstrap.resamples`.
+
+    Returns
+    -------
+    dict
+        The rates, and ``<rate>_error`` for each.
+    """
     resampled = rates(labels[samples], scores[samples])
     values = {name: float(value) for name, value in rates(labels, scores).items()}
     return values | {f"{name}_error": float(np.nanstd(resampled[name])) for name in RATES}
 
 
 def accuracy_gain(labels: np.ndarray, better: np.ndarray, other: np.ndarray, samples: np.ndarray) -> dict[str, float]:
-    """By how much one detector's accuracy exceeds another's on the same N candidates, and its bootstrap error."""
+    """Compute how much the accuracy of one network exceeds that of another on the same candidates.
+
+    Parameters
+    ----------
+    labels : array
+        (N,).
+    better, other : array
+        (N,), the scores of the two networks.
+    samples : array
+        (B, N) indices, `skylight.evaluation.bootstrap.resamples`.
+
+    Returns
+    -------
+    dict
+        ``accuracy_gain`` and ``accuracy_gain_error``, its standard deviation over the bootstrap samples.
+    """
     right = [(np.asarray(scores) >= THRESHOLD) == (labels == 1) for scores in (better, other)]
     gain = right[0].astype(float) - right[1]
     return {"accuracy_gain": float(gain.mean()), "accuracy_gain_error": float(gain[samples].mean(axis=1).std())}
 
 
 def trade_off(labels: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
-    """The detection error trade-off (Martin et al. 1997): ``threshold``, ``fpr`` and ``fnr`` at every one of them."""
+    """Compute the detection error trade-off (Martin et al. 1997): ``fpr`` and ``fnr`` at every ``threshold``."""
     fpr, fnr, thresholds = det_curve(labels, scores)
     return pd.DataFrame({"threshold": thresholds, "fpr": fpr, "fnr": fnr})
 
 
 def rates_by_snr(labels: np.ndarray, scores: np.ndarray, snr: np.ndarray, edges: list[float]) -> pd.DataFrame:
-    """The `rates` of candidates in bins of signal-to-noise ratio, with binomial errors.
+    """Compute the `rates` of candidates in bins of signal-to-noise ratio, with binomial errors.
+
+    Parameters
+    ----------
+    labels, scores, snr : array
+        (N,).
+    edges : list of float
+        Of the bins, ascending. A bin includes its lower edge.
 
     Returns
     -------
     pandas.DataFrame
-        A row a bin, its ends included in it below and not above: ``snr_from``, ``snr_to``, ``real``, ``artifacts``
-        (their numbers), the rates and ``<rate>_error`` = sqrt((r + 1/n) (1 - r + 1/n) / n), which is not 0 where
-        no candidate fails; empty where there is none.
+        One row per bin: ``snr_from``, ``snr_to``, ``real`` and ``artifacts`` (their numbers), the rates and
+        ``<rate>_error`` = sqrt((r + 1/n) (1 - r + 1/n) / n). The terms 1/n keep the error above 0 where no candidate
+        fails. Rates are NaN where there is no candidate.
     """
     rows = []
     for low, high in pairwise(edges):

@@ -1,4 +1,4 @@
-"""How far explanations of a network can be trusted: one call, one table, with controls."""
+"""Measure how far explanations of a network can be trusted: one table of all methods, metrics and controls."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -52,12 +52,12 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 256,
 ) -> pd.DataFrame:
-    """Measure how far the maps of some methods can be trusted, beside a random map and an edge detector.
+    """Measure how far the maps of several methods can be trusted, with a random map and an edge detector as controls.
 
-    Each map is summed over its channels. Its sign counts in the faithfulness; what speaks against the class (below
-    0) is nothing to the localisation ("sum,pos" of Arras et al. 2022); the sparseness looks at absolute values, and
-    the randomisation check at both. Faithfulness is measured on the probability of the class, not on the score before
-    the softmax. docs/evaluation.md says which number to trust for what.
+    Each map is summed over its channels. Faithfulness uses signed maps. Localisation sets negative relevance (evidence
+    against the class) to 0 ("sum,pos" of Arras et al. 2022). Sparseness uses absolute values; the randomisation check
+    uses both. Faithfulness is measured on the probability of the class, not on the score before the softmax.
+    docs/evaluation.md explains what each metric tells.
 
     Parameters
     ----------
@@ -66,40 +66,41 @@ def evaluate(
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
-        Class to explain, for all or for each; ``None`` for the predicted ones, which then stay the targets
-        under noise and for shuffled weights.
+        Class to explain: one for all images or one per image; ``None`` is the class predicted by ``model`` for the
+        image, which is also the target for noisy images and shuffled weights.
     methods : names, or dict
         Names of `skylight.attribution.METHODS`; or name -> options of that method; or any name -> a function
-        ``(model, inputs, targets) -> maps`` (a method with options bound, to have the same one twice).
+        ``(model, inputs, targets) -> maps`` (for example `functools.partial` of a method, to compare two settings).
     masks : array, optional
-        (N, H, W) bool: where the evidence is known to be. Without masks there are no localisation rows.
+        (N, H, W) bool, true where the evidence is known to be. Without masks there are no localisation metrics.
     metrics : names, optional
-        Some of `METRICS`; all of them by default. ``sensitivity`` explains each input ten times more, and
-        ``randomisation`` (both of them together) once more for every layer that it looks at.
+        Some of `METRICS`; all of them by default. ``sensitivity`` computes ten more maps of each input. The two
+        randomisation metrics together compute one more map per layer.
     layers : names, optional
-        Layers with weights down to which the randomisation check shuffles before it looks; by default each one.
+        Layers with weights: the randomisation check compares maps when all layers from the output down to one of
+        these are shuffled. By default every layer with weights.
     baseline : float or array
-        What a removed pixel becomes: a constant, one image, or one for each input.
+        Value of a removed pixel: a constant, one image, or one image per input.
     noise : float
         Half-width of the noise of ``sensitivity``, in units of the range of each image.
     seed : int
-        Seed of the controls, random sets, ties, noise, shuffles and resamples. Methods have their own.
+        Seed of the controls, random sets, ties, noise, shuffles and bootstrap. Methods have their own seed.
     batch_size : int
-        Images through the network at once for the faithfulness. Methods have their own.
+        Number of images per batch for the faithfulness metrics. Methods have their own batch size.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``method``, ``metric``, ``layer`` (the lowest shuffled one; empty but for the randomisation),
+        Columns ``method``, ``metric``, ``layer`` (the lowest shuffled one; empty except for the randomisation),
         ``value`` (mean over the inputs), ``error`` (its bootstrap standard error over the inputs, NaN for fewer than
-        two), ``n`` (inputs for which the metric exists: a map that is 0 everywhere has no sparseness). The controls
-        are the methods ``random`` (new noise at every call) and ``edges`` (a Sobel filter of the input).
+        two), ``n`` (number of inputs for which the metric is defined: a map that is 0 everywhere has no sparseness).
+        The controls are the methods ``random`` (new noise at every call) and ``edges`` (a Sobel filter of the input).
 
     Raises
     ------
     InputError
-        If a method, option, metric or layer is not known, a method gives maps of another shape, or model, inputs,
-        targets or masks do not fit.
+        If a method, option, metric or layer is unknown, a method returns maps of another shape, or the model, inputs,
+        targets or masks are invalid.
     """
     inputs = resolve_inputs(model, inputs)
     targets = resolve_targets(model, inputs, targets)
@@ -110,7 +111,7 @@ def evaluate(
         for name, method in (_methods(methods) | {"random": random_maps(seed), "edges": edges}).items()
     }
     maps = {name: explain(model, inputs, targets) for name, explain in explainers.items()}
-    scores = []  # (method, metric, layer, one value an input)
+    scores = []  # (method, metric, layer, one value per input)
 
     changing = {"baseline": baseline, "seed": seed, "batch_size": batch_size}
     for metric, area in (("insertion", insertion), ("deletion", deletion)):
@@ -145,16 +146,16 @@ def evaluate(
 
 
 def bootstrap_error(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> float:
-    """Standard error of the mean (Efron 1979): the spread of the means of samples drawn with replacement.
+    """Compute the standard error of a mean (Efron 1979) from the scatter of means of samples drawn with replacement.
 
     Parameters
     ----------
     values : array
         (N,) finite values.
     resamples : int
-        Samples drawn.
+        Number of bootstrap samples.
     seed : int
-        Seed of the draws.
+        Seed of the samples.
 
     Returns
     -------
@@ -168,7 +169,7 @@ def bootstrap_error(values: np.ndarray, resamples: int = RESAMPLES, seed: int = 
 
 
 def _table(scores: list, names: list[str], seed: int) -> pd.DataFrame:
-    """One row a score, those of a method together."""
+    """Return the table: one row per score, ordered by method."""
     rows = []
     for method, metric, layer, values in sorted(scores, key=lambda score: names.index(score[0])):
         there = values[np.isfinite(values)]
@@ -178,11 +179,11 @@ def _table(scores: list, names: list[str], seed: int) -> pd.DataFrame:
 
 
 def _explain(name: str, method: Callable, model: keras.Model, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Maps (N, H, W) of a method: the sums over channels."""
+    """Return the maps (N, H, W) of a method, summed over channels."""
     maps = np.asarray(method(model, inputs, targets))
     if maps.ndim != 4 or maps.shape[:3] != inputs.shape[:3]:
         n, height, width = inputs.shape[:3]
-        raise InputError(f"methods: {name} must give maps ({n}, {height}, {width}, C), got {maps.shape}")
+        raise InputError(f"methods: {name} must return maps ({n}, {height}, {width}, C), got {maps.shape}")
     return maps.sum(axis=3, dtype=float)
 
 
@@ -196,7 +197,7 @@ def _methods(methods: Mapping | Iterable[str]) -> dict[str, Callable]:
 
 def _method(name: str, how: Mapping | Callable) -> Callable:
     if name in ("random", "edges"):
-        raise InputError(f"methods: {name} is a control, which is always in the table")
+        raise InputError(f"methods: {name} is the name of a control, which is always in the table")
     if callable(how):
         return how
     if name not in METHODS:

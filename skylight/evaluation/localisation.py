@@ -1,6 +1,6 @@
-"""Does a map point at what it should? Maps of shape (H, W) or (N, H, W) against boolean masks of the same shape.
+"""Is a map high where the object is? Maps (H, W) or (N, H, W) are compared with boolean masks of the same shape.
 
-Every function returns one number a map; NaN where the mask is empty, or full, and the question has no answer.
+Every function returns one number per map. It is NaN for an empty mask; `roc_auc` is NaN for a full mask as well.
 """
 
 import numpy as np
@@ -8,14 +8,17 @@ from scipy.stats import rankdata
 
 
 def pointing_game(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """1 where the highest pixel of the map lies in the mask, else 0 (Zhang et al. 2018, IJCV 126, 1084)."""
+    """Return 1 if the highest pixel of the map is in the mask, else 0 (Zhang et al. 2018, IJCV 126, 1084)."""
     maps, masks = _flat(maps, masks)
     hits = np.take_along_axis(masks, maps.argmax(axis=1)[:, None], axis=1)[:, 0].astype(float)
     return np.where(masks.any(axis=1), hits, np.nan)
 
 
 def relevance_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Share of the map's sum that lies in the mask (Arras et al. 2022, Inf. Fusion 81, 14); maps at least 0."""
+    """Compute the share of the sum of a map that is in the mask (Arras et al. 2022, Inf. Fusion 81, 14).
+
+    No pixel of the maps may be negative; NaN also where all are 0.
+    """
     maps, masks = _flat(maps, masks)
     total = maps.sum(axis=1)
     inside = (maps * masks).sum(axis=1)
@@ -23,7 +26,10 @@ def relevance_mass(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def rank_accuracy(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Share of the K highest pixels that lie in the mask of K pixels (Arras et al. 2022); ties share evenly."""
+    """Compute the share of the K highest pixels that are in the mask of K pixels (Arras et al. 2022).
+
+    If several pixels are equal to the K-th highest, each counts in part.
+    """
     maps, masks = _flat(maps, masks)
     result = np.full(len(maps), np.nan)
     for i, (values, mask) in enumerate(zip(maps, masks, strict=True)):
@@ -36,7 +42,10 @@ def rank_accuracy(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def roc_auc(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Chance that a pixel in the mask is higher than one outside it, ties counting half (Mann & Whitney 1947)."""
+    """Compute the probability that a pixel in the mask is higher than one outside it (Mann & Whitney 1947).
+
+    Equal pixels count half.
+    """
     maps, masks = _flat(maps, masks)
     ranks = rankdata(maps, axis=1)
     inside = masks.sum(axis=1)

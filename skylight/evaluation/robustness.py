@@ -1,4 +1,4 @@
-"""Does a map stay when the input moves by next to nothing?"""
+"""Robustness: how much does a map change if the input changes very little?"""
 
 from collections.abc import Callable
 
@@ -16,31 +16,31 @@ def average_sensitivity(
     samples: int = 10,
     seed: int = 0,
 ) -> np.ndarray:
-    """Mean relative change of a map under small noise (Yeh et al. 2019, arXiv:1901.09392; Bhatt et al. 2020).
+    """Compute the relative change of a map under small noise (Yeh et al. 2019, arXiv:1901.09392; Bhatt et al. 2020).
 
-    The mean over samples of ||map(x + d) - map(x)|| / ||map(x)||, where d is uniform noise. ``AvgSensitivity`` of
-    Quantus, which the tests compare with, scales maps by the highest value in the batch, takes its noise from NumPy's
-    global generator in units of the input, and refuses maps that are 0 everywhere.
+    It is the mean over samples of ||map(x + d) - map(x)|| / ||map(x)||, where d is uniform noise. The tests compare it
+    with ``AvgSensitivity`` of Quantus, which scales maps by the highest value in the batch, draws noise from NumPy's
+    global generator in units of the input, and rejects maps that are 0 everywhere.
 
     Parameters
     ----------
     explain : callable
-        Images (N, H, W, C) -> maps (N, H, W). It should explain the same classes at every call.
+        Function from images (N, H, W, C) to maps (N, H, W). It should explain the same classes at every call.
     inputs : array
         (N, H, W, C) images.
     maps : array
-        (N, H, W), what ``explain`` gives for ``inputs``.
+        (N, H, W), the result of ``explain(inputs)``.
     noise : float
         Half-width of the noise, in units of the range (maximum minus minimum) of the image.
     samples : int
-        Noisy copies an image. Each is one call of ``explain`` with all N.
+        Number of noisy copies per image. Each is one call of ``explain`` with all N images.
     seed : int
-        Seed of the noise, which is the same for all methods that are given the same seed.
+        Seed of the noise. Methods with the same seed see the same noise.
 
     Returns
     -------
     array
-        (N,): 0 for a map that stays; lower is more robust. NaN where the map is 0 everywhere.
+        (N,): 0 for a map that does not change; lower is more robust. NaN if the map is 0 everywhere.
 
     Raises
     ------

@@ -1,16 +1,14 @@
-"""Do the maps of an image and of its quarter turns agree? Turn k is by k times 90 degrees, counter-clockwise."""
+"""Do the maps of an image and of its quarter turns agree? Turn k is by k times 90 degrees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import combinations
 
 import numpy as np
 
+from skylight.attribution.orientation import turned, turned_back
+from skylight.evaluation.bootstrap import mean_and_error
+
 TURNS = 4
-
-
-def turned(images: np.ndarray, turn: int) -> np.ndarray:
-    """Turn images or maps (N, S, S, ...) by ``turn`` quarters."""
-    return np.ascontiguousarray(np.rot90(images, turn, axes=(1, 2)))
 
 
 def maps_of_turns(explain: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
@@ -25,18 +23,18 @@ def maps_of_turns(explain: Callable[[np.ndarray], np.ndarray], images: np.ndarra
     Returns
     -------
     array
-        (4, N, S, S, ...); all four are equal where the explanation follows the image.
+        (4, N, S, S, ...); all four are equal where the maps turn with the image.
     """
-    return np.stack([turned(explain(turned(images, turn)), -turn) for turn in range(TURNS)])
+    return np.stack([turned_back(explain(turned(images, turn)), turn) for turn in range(TURNS)])
 
 
 def rotation_agreement(maps: np.ndarray) -> np.ndarray:
-    """How far the maps of an image and of its quarter turns agree: 1 if they are the same, 0 if unrelated.
+    """Compute how well the maps of an image and of its quarter turns agree: 1 if they are equal, 0 if unrelated.
 
-    Pearson's correlation of the pixels of two of the maps, turned back, in the mean over the six pairs of the four
-    turns: (1 / 6) sum_{k < l} corr(R_k, R_l), where R_k is the map of the image turned by k quarters, turned back.
-    All channels of a map are taken together, so it also asks that they keep their shares. Reyes et al. (2018,
-    section IV) compare such maps by eye; correlation, unlike a difference, does not depend on the maps' scale.
+    This is the mean correlation of the six pairs of maps, (1 / 6) sum_{k < l} corr(R_k, R_l). R_k is the map of the
+    image turned by k quarters, turned back; corr is Pearson's correlation over the pixels of all channels together, so
+    the channels must keep their shares as well. Reyes et al. (2018, section IV) compare such maps by eye. Unlike a
+    difference, a correlation does not depend on the scale of the maps.
 
     Parameters
     ----------
@@ -55,6 +53,55 @@ def rotation_agreement(maps: np.ndarray) -> np.ndarray:
     return np.mean([(flat[k] * flat[other]).sum(axis=1) for k, other in combinations(range(TURNS), 2)], axis=0)
 
 
+def largest_relative_change(maps: np.ndarray) -> float:
+    """Compute how far a map changes when its image is turned, relative to the largest pixel of the upright map.
+
+    Parameters
+    ----------
+    maps : array
+        (4, N, S, S, C) of `maps_of_turns`.
+
+    Returns
+    -------
+    float
+        The largest over all images, turns and pixels: max |R_k - R_0| / max |R_0|. Infinite where an upright map is 0
+        everywhere and another one is not; NaN where all four are.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.abs(maps - maps[0]).max(axis=(0, 2, 3, 4)) / np.abs(maps[0]).max(axis=(1, 2, 3))
+    return float(change.max())
+
+
+def agreement_summary(agreement: Mapping[str, np.ndarray], reference: str) -> dict[str, dict[str, float]]:
+    """Compute the mean agreement of each network, and by how much it exceeds that of a reference network.
+
+    Parameters
+    ----------
+    agreement : mapping
+        Network -> `rotation_agreement` (N,) of its maps of N images, the same for all networks.
+    reference : str
+        One of the networks.
+
+    Returns
+    -------
+    dict
+        Network -> ``mean`` and its ``error``, ``gain_over_<reference>`` (the mean difference, image by image) and its
+        ``gain_error``; both errors are standard errors of the mean.
+    """
+    summary = {}
+    for network, values in agreement.items():
+        mean, error = mean_and_error(values)
+        gain, gain_error = mean_and_error(values - agreement[reference])
+        summary[network] = {"mean": mean, "error": error, f"gain_over_{reference}": gain, "gain_error": gain_error}
+    return summary
+
+
+def nearest_to_median(values: np.ndarray) -> int:
+    """Return the index of the value that is nearest to the median of (N,) values; NaN are left out."""
+    distance = np.abs(values - np.nanmedian(values))
+    return int(np.where(np.isnan(distance), np.inf, distance).argmin())
+
+
 def copies_turned_back(relevance: np.ndarray) -> np.ndarray:
     """Turn the relevances of the four copies of an image inside a network back, and average them.
 
@@ -69,4 +116,25 @@ def copies_turned_back(relevance: np.ndarray) -> np.ndarray:
     array
         (N, S, S, ...). Its sum is a quarter of that of ``relevance``.
     """
-    return np.mean([turned(relevance[turn::TURNS], -turn) for turn in range(TURNS)], axis=0)
+    return np.mean([turned_back(relevance[turn::TURNS], turn) for turn in range(TURNS)], axis=0)
+
+
+def relevance_per_input(relevance: np.ndarray, inputs: int) -> np.ndarray:
+    """Add up the relevances of the copies of each input inside a network; those of feature maps are turned back first.
+
+    Parameters
+    ----------
+    relevance : array
+        (N, ...) or (4 N, ...), the relevance of a layer (`skylight.attribution.relevance.lrp_layerwise`).
+    inputs : int
+        N, the number of inputs.
+
+    Returns
+    -------
+    array
+        (N, S, S, F) for a layer of feature maps, else (N, F). Its sum is that of ``relevance``.
+    """
+    copies = len(relevance) // inputs
+    if relevance.ndim != 4:
+        return relevance.reshape(inputs, copies, -1).sum(axis=1)
+    return copies_turned_back(relevance) * copies if copies > 1 else relevance

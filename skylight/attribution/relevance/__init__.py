@@ -1,9 +1,9 @@
 """Layer-wise relevance propagation (LRP) for functional Keras 3 models.
 
-The score of a class is handed back layer by layer, down to the pixels: each layer shares out, by a rule, what its
-outputs were given among its inputs (Bach et al. 2015, PLoS ONE 10, e0130140). `rules` has the rules, `composites`
-says which goes to which layer, `layers` what each layer is to a rule, `graph` walks the model, and `folding` takes
-batch normalisation into the linear layer beside it.
+The score of a class is propagated back, layer by layer, to the pixels: a rule distributes the relevance of the outputs
+of a layer over its inputs (Bach et al. 2015, PLoS ONE 10, e0130140). The rules are in `rules`. `composites` assigns a
+rule to each layer, `layers` describes each Keras layer in the terms of the rules, `graph` lists the steps of a model,
+and `canonizers` folds batch normalisation into a neighbouring linear layer.
 """
 
 from collections.abc import Callable, Mapping
@@ -73,49 +73,50 @@ def lrp(
     rule: str | Rule | Mapping = "epsilon",
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
-    """Share the score of a class out over the pixels, layer by layer.
+    """Distribute the score of a class over the pixels, layer by layer.
 
-    The relevance of the target's score (before the last softmax or sigmoid) is the score itself, that of the
-    other classes 0. Each layer hands its relevance on by its rule, with the conventions of the LRP Toolbox
+    The relevance of the target's score (before the last softmax or sigmoid) is the score itself; the relevance of all
+    other classes is 0. Each layer propagates relevance by its rule, with the conventions of the LRP Toolbox
     (Lapuschkin et al. 2016, JMLR 17, 114):
 
     - *sign*: epsilon is added with the sign of z, and sign(0) = +1;
-    - *bias*: it is part of z; its share of the relevance stays with it, so that the map adds up to the score less
-      what the biases (and epsilon) absorbed. ``flat``, ``ww`` and ``zbox`` give it none;
-    - *max pooling*: the winner takes all, and equal winners share equally. Under ``flat`` and ``ww`` all cells of
-      the window share equally; a map may give ``MaxPooling2D`` another rule, which then treats it as a sum;
-    - *average pooling and sums* (`Add`) share in proportion to their inputs, by the same rule as other layers but
-      for ``alphabeta``: there, and where no rule is given, by ``epsilon``. (The Toolbox applies ``alphabeta`` to
-      average pooling too, which multiplies the relevance by alpha after every ReLU.)
-    - *activations* pass relevance through;
-    - *batch normalisation* is folded into the dense layer or convolution before it, or else after it; elsewhere it
-      is an affine map that shares like a sum, its offset being a bias. *SeparableConv2D* is two convolutions;
-    - zeros that *padding* put in get nothing.
+    - *bias*: it is part of z and keeps its share of the relevance. The map therefore sums to the score minus what the
+      biases (and epsilon) absorbed. With ``flat``, ``ww`` and ``zbox`` the bias has no share;
+    - *max pooling*: the maximum of a window receives all relevance; several equal maxima receive equal shares. With
+      ``flat`` and ``ww`` all cells of a window receive equal shares. A map of rules may give ``MaxPooling2D`` another
+      rule, which then treats the window as a sum;
+    - *average pooling and sums* (`Add`) have the same rule as other layers, with one exception: instead of
+      ``alphabeta``, and if no rule is given, they have ``epsilon``. (The Toolbox applies ``alphabeta`` to average
+      pooling too, which multiplies the relevance by alpha after every ReLU.)
+    - *activations* do not change relevance;
+    - *batch normalisation* is folded into the dense layer or convolution before it, or else into the one after it.
+      Elsewhere it is an affine map, whose offset is a bias. *SeparableConv2D* is two convolutions;
+    - zeros added by *padding* receive no relevance.
 
     Parameters
     ----------
     model : keras.Model
-        Functional model (or a Sequential with an input shape) with one input and one output (N, K). Nested models
-        are opened up. Changed weights are honoured at the next call.
+        Functional model (or a Sequential one with an input shape) with one input and one output (N, K). Layers of
+        nested models are treated one by one. If weights change, the next call uses the new ones.
     inputs : array
         (N, H, W, C), or any other shape (N, ...) that the model takes.
     targets : int, array of int (N,), or None
-        The class to explain; ``None`` is the one with the highest score.
+        Class to explain: one for all images or one per image; ``None`` is the class with the highest score.
     rule : str, rule, or mapping
-        One rule for all layers, by name or, where it has options, as an object: ``"simple"`` (`Simple`),
+        One rule for all layers, by name or, to set its options, as an object: ``"simple"`` (`Simple`),
         ``"epsilon"`` (`Epsilon`, 1e-6), ``"gamma"`` (`Gamma`, 0.25), ``"flat"`` (`Flat`), ``"ww"`` (`WSquare`),
-        ``"alphabeta"`` (`AlphaBeta`, 2 and 1), ``"zbox"`` (`ZBox`, 0 to 1: for the first layer, the others have
-        ``epsilon``).
-        Or a preset: ``"epsilon_plus"`` (dense layers by epsilon, convolutions by alpha 1, beta 0; "LRP-CMP" of
-        Kohlbrenner et al. 2020, arXiv:1910.09840), ``"epsilon_alpha2_beta1"`` (the same with alpha 2, beta 1);
-        with ``"_flat"`` at the end, the first layer has ``flat``.
-        Or a map from keys to rules, the first key that matches counting, and ``epsilon`` where none does. A key is
-        the name of a layer (``model/layer`` in a nested model), the name of its type, a type, `FIRST` (the layers
-        that see the image) or `WEIGHTED` (dense layers and convolutions). It may also be a pattern of layer names
-        (``"block1_*"``); that gives ``alphabeta`` to weighted layers only, ``zbox`` to the first, and other rules
-        than ``flat`` and ``ww`` to all but max pooling.
+        ``"alphabeta"`` (`AlphaBeta`, 2 and 1), ``"zbox"`` (`ZBox`, 0 to 1, for the first layer; all other layers
+        have ``epsilon``).
+        Or a preset: ``"epsilon_plus"`` (epsilon for dense layers, alpha 1 and beta 0 for convolutions; "LRP-CMP" of
+        Kohlbrenner et al. 2020, arXiv:1910.09840), ``"epsilon_alpha2_beta1"`` (with alpha 2 and beta 1 instead). If
+        the name ends in ``"_flat"``, the first layer has ``flat``.
+        Or a map from keys to rules. The first key that matches a layer decides; ``epsilon`` is the rule if none does.
+        A key is the name of a layer (``model/layer`` in a nested model), the name of its type, a type, `FIRST` (the
+        layers that see the image) or `WEIGHTED` (dense layers and convolutions). It may also be a pattern of layer
+        names (``"block1_*"``). A pattern assigns ``alphabeta`` only to weighted layers, ``zbox`` only to the first
+        layers, and rules other than ``flat`` and ``ww`` to all layers except max pooling.
     batch_size : int
-        Images through the network at once.
+        Number of images per batch.
 
     Returns
     -------
@@ -125,8 +126,8 @@ def lrp(
     Raises
     ------
     InputError
-        If the model is not functional or has a layer that is not supported (the message lists those that are), or
-        inputs, targets, rule or batch size do not fit.
+        If the model is not functional or has an unsupported layer (the message lists the supported ones), or if
+        inputs, targets, rule or batch size are invalid.
     """
     inputs, targets, rules = _resolved(model, inputs, targets, rule, batch_size)
     return over_batches(cached_per_model(model, _relevance_of_inputs, rules), inputs, targets, batch_size=batch_size)
@@ -140,13 +141,13 @@ def lrp_layerwise(
     rule: str | Rule | Mapping = "epsilon",
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, np.ndarray]:
-    """Give the relevance of every layer's output; parameters and errors are those of `lrp`.
+    """Return the relevance of the output of every layer; parameters and errors are those of `lrp`.
 
     Returns
     -------
     dict of str to array
-        Layer name -> relevance of its output, float32, of the shape of that output; the input layer's is the map
-        that `lrp` gives. Layers of a nested model are named ``model/layer``, later calls of one layer ``layer:1``,
+        Layer name -> relevance of its output, float32, of the shape of that output. That of the input layer is the
+        map that `lrp` returns. Layers of a nested model are named ``model/layer``, later calls of a layer ``layer:1``,
         ``layer:2``, ... Between `skylight.networks.rotation` layers, rows 4 i to 4 i + 3 belong to input i.
     """
     inputs, targets, rules = _resolved(model, inputs, targets, rule, batch_size)
@@ -157,7 +158,7 @@ def lrp_layerwise(
 
 
 def _resolved(model, inputs, targets, rule, batch_size) -> tuple[np.ndarray, np.ndarray, Composite]:
-    """Check the arguments and give inputs (N, ...), targets (N,) and the composite of the rules."""
+    """Check the arguments and return inputs (N, ...), targets (N,) and the composite of the rules."""
     rules = composite(rule)
     inputs = resolve_inputs(model, inputs)
     check_bounds(*cached_per_model(model, _plan, rules), inputs)
@@ -165,7 +166,7 @@ def _resolved(model, inputs, targets, rule, batch_size) -> tuple[np.ndarray, np.
 
 
 def _plan(model: keras.Model, rules: Composite) -> tuple[Graph, list[Rule]]:
-    """Give the graph of the score, and the rule of each of its steps."""
+    """Return the graph of the score model and the rule of each of its steps."""
     graph = fold(walk(score_model(model)))
     return graph, assign(rules, graph)
 
@@ -193,12 +194,12 @@ def _signature(model: keras.Model) -> list[tf.TensorSpec]:
 
 
 def _dtype(model: keras.Model) -> tf.DType:
-    """Give the type of a model's weights, which LRP computes in."""
+    """Return the dtype of the model's weights, which LRP computes in."""
     return tf.as_dtype(model.variables[0].dtype if model.variables else "float32")
 
 
 def propagation(graph: Graph, rules: list[Rule], dtype: tf.DType) -> Callable:
-    """Give the whole way, up to the score and back down, as a function.
+    """Return a function that computes the score and propagates relevance back to the image.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def propagation(graph: Graph, rules: list[Rule], dtype: tf.DType) -> Callable:
     rules : list of Rule
         The rule of each of its steps.
     dtype : tf.DType
-        The type to compute in.
+        The dtype to compute in.
 
     Returns
     -------
@@ -217,12 +218,12 @@ def propagation(graph: Graph, rules: list[Rule], dtype: tf.DType) -> Callable:
     """
 
     def propagate(images: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
-        cells, ways_back = {0: Activations(tf.cast(images, dtype))}, []
+        activations, ways_back = {0: Activations(tf.cast(images, dtype))}, []
         for step in graph.steps:
-            cells[step.output], back = step.part(*(cells[value] for value in step.inputs))
+            activations[step.output], back = step.part(*(activations[value] for value in step.inputs))
             ways_back.append(back)
 
-        score = cells[graph.output].values
+        score = activations[graph.output].values
         relevances = {graph.output: tf.one_hot(targets, score.shape[-1], dtype=dtype) * score}
         for step, rule, back in reversed(list(zip(graph.steps, rules, ways_back, strict=True))):
             for value, share in zip(step.inputs, back(rule, relevances[step.output]), strict=True):

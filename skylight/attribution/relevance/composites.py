@@ -1,4 +1,4 @@
-"""Which rule goes to which layer: single rules, maps from layers to rules, composites of the literature."""
+"""Assign a rule to each layer: single rules, maps from layers to rules, and composites from the literature."""
 
 import fnmatch
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from skylight.errors import InputError
 Key = str | type | tuple[type, ...]
 Composite = tuple[tuple[Key, Rule], ...]
 
-FIRST = "<first>"  # key of the dense layers and convolutions that no other one stands before
+FIRST = "<first>"  # key of the first dense layers or convolutions after the image
 WEIGHTED = "<weighted>"  # key of all dense layers and convolutions
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
@@ -50,7 +50,7 @@ _OTHERS: Composite = (("*", WinnerTakesAll()), ("*", Epsilon()))
 
 
 def composite(rule: str | Rule | Mapping) -> Composite:
-    """Give the pairs of key and rule that stand for ``rule`` (see `lrp`), those for all other layers at the end.
+    """Return the pairs of key and rule of the argument ``rule`` of `lrp`; those for all other layers are at the end.
 
     Raises
     ------
@@ -74,12 +74,12 @@ def _rule(rule: str | Rule) -> Rule:
 
 
 def assign(composite: Composite, graph: Graph) -> list[Rule]:
-    """Give the rule of every step of a graph: that of the first key that the step matches.
+    """Return the rule of every step of a graph: that of the first key that matches the step.
 
     Raises
     ------
     InputError
-        If the name in a key matches no layer, or a rule cannot be applied to a layer that is named.
+        If the name in a key matches no layer, or a rule cannot be applied to a layer that was named.
     """
     first = _first(graph)
     names = [*graph.values, *(type(step.layer).__name__ for step in graph.steps)]
@@ -108,9 +108,9 @@ def _matches(key: Key, rule: Rule, step: Step, first: set[int]) -> bool:
 
 
 def _suits(rule: Rule, step: Step, first: set[int]) -> bool:
-    """Say whether a layer that only a pattern names should have this rule."""
+    """Return whether a rule that was assigned by a pattern is meant for this layer."""
     if isinstance(rule, AlphaBeta):
-        return step.weighted  # sums of one sign, as after a ReLU, would have their relevance multiplied by alpha
+        return step.weighted  # a sum of inputs of one sign, as after a ReLU, would multiply the relevance by alpha
     if isinstance(rule, ZBox):
         return step.output in first
     if isinstance(rule, Flat | WSquare):
@@ -119,8 +119,8 @@ def _suits(rule: Rule, step: Step, first: set[int]) -> bool:
 
 
 def _first(graph: Graph) -> set[int]:
-    """Give the outputs of the weighted steps that no other weighted step stands before."""
-    mixed: set[int] = set()  # values that have been through one
+    """Return the outputs of the weighted steps whose inputs have not passed another weighted step."""
+    mixed: set[int] = set()  # values that have passed a weighted step
     first: set[int] = set()
     for step in graph.steps:
         if mixed.isdisjoint(step.inputs) and not step.weighted:
@@ -132,7 +132,7 @@ def _first(graph: Graph) -> set[int]:
 
 
 def check_bounds(graph: Graph, rules: list[Rule], images: np.ndarray) -> None:
-    """Check that the images are within the bounds of every `ZBox` that sees them as they are.
+    """Check that the images are within the bounds of every `ZBox` whose layer sees the unchanged pixels.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A functional Keras model as a list of steps in the order they are computed, nested models opened up."""
+"""A functional Keras model, nested models included, as a list of steps in the order of computation."""
 
 from dataclasses import dataclass
 
@@ -9,20 +9,20 @@ from skylight.attribution.relevance.layers import Linear, Part, parts
 
 @dataclass(frozen=True)
 class Step:
-    """One part of one layer: it reads the values numbered ``inputs`` and makes the value ``output``.
+    """One part of one layer. It reads the values with the numbers ``inputs`` and computes the value ``output``.
 
     Attributes
     ----------
     part : Part
-        What it does.
+        The computation and its backward pass.
     layer : keras Layer or Operation
-        The layer that it is a part of.
+        The layer that the part belongs to.
     name : str
         The name of that layer in the graph.
     inputs, output : tuple of int, int
-        Values, numbered from 0, the image.
+        Numbers of values. Value 0 is the image.
     shape : tuple
-        Shape of the first input where the layer is called, None where it is free.
+        Shape of the first input in this call of the layer; None along free axes.
     """
 
     part: Part
@@ -34,23 +34,23 @@ class Step:
 
     @property
     def weighted(self) -> bool:
-        """Whether it is the linear part of a dense layer or of a convolution."""
+        """Whether this is the linear part of a dense layer or of a convolution."""
         return isinstance(self.part, Linear) and self.part.weighted
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The steps of a model, in order, and the value that each layer gives.
+    """The steps of a model, in order, and the number of the output value of each layer.
 
     Attributes
     ----------
     steps : list of Step
-        In the order of computation; the last one makes the model's output.
+        In the order of computation; the last one computes the model's output.
     values : dict of str to int
-        Layer name -> its output. A layer inside a nested model is named ``model/layer``; of a layer that is
-        called several times, the later calls are ``layer:1``, ``layer:2``, ...
+        Layer name -> number of its output. A layer of a nested model is named ``model/layer``. If a layer is called
+        several times, the later calls are named ``layer:1``, ``layer:2``, ...
     output : int
-        The model's output.
+        Number of the model's output.
     """
 
     steps: list[Step]
@@ -59,12 +59,12 @@ class Graph:
 
 
 def walk(model: keras.Model) -> Graph:
-    """Give the graph of a functional model of one input and one output.
+    """Return the graph of a functional model with one input and one output.
 
     Raises
     ------
     InputError
-        If LRP does not know one of its layers.
+        If LRP does not support one of its layers.
     """
     steps: list[Step] = []
     values: dict[str, int] = {}

@@ -1,13 +1,13 @@
-"""What each layer is to LRP: one part, or several in a row, of a handful of kinds.
+"""Keras layers in the terms of LRP. Each layer is one part, or a sequence of parts, of one of these kinds:
 
-- `Linear`: an affine map; a rule shares relevance over its inputs;
-- `Sum`: adds its inputs up; a rule shares relevance over them;
+- `Linear`: an affine map; a rule distributes relevance over its inputs;
+- `Sum`: the sum of several inputs; a rule distributes relevance over them;
 - `MaxPool`: max pooling;
-- `Elementwise`: one input cell makes one output cell (activations): relevance stays in its cell (Bach et al. 2015);
-- `Rearrange`: cells are moved, copied, joined or cut (flatten, padding): relevance goes back to where the cell was.
+- `Elementwise`: each output cell depends on one input cell (activations): relevance is unchanged (Bach et al. 2015);
+- `Rearrange`: cells are moved, copied, joined or cut (flatten, padding): relevance returns to the original cell.
 
-``part(*xs)`` computes the part for `Activations` xs and gives its `Activations` together with the way back, a function
-``back(rule, relevance of the outputs) -> relevances of the xs``.
+``part(*xs)`` takes `Activations` xs and returns the output `Activations` and the backward pass, a function
+``back(rule, relevance of the output) -> relevances of the xs``.
 """
 
 import math
@@ -27,16 +27,16 @@ from skylight.networks.normalization import FusedBatchNormalization
 
 @dataclass(frozen=True, eq=False)
 class Activations:
-    """What flows between parts: the values, and what is known of them before they are computed.
+    """The values that one part passes to the next, and what is known about them before they are computed.
 
     Attributes
     ----------
     values : tensor
         (N, ...).
     signed : bool
-        Whether some of them may be negative.
+        Whether some values may be negative.
     real : tensor or None
-        0 for the cells that a padding made, 1 for the others; None if all are real.
+        0 for cells added by padding, 1 for all others; None if no cell was added.
     """
 
     values: tf.Tensor
@@ -56,16 +56,16 @@ class Linear:
     transform : callable
         (x, kernel) -> w x, linear in both.
     weights : callable
-        dtype -> (kernel, bias). It reads the layer's variables, so that later training is followed.
+        dtype -> (kernel, bias). It reads the layer's variables, so it returns the current weights after more training.
     weighted : bool
-        Whether the map mixes its inputs by learned weights (dense layers and convolutions).
+        Whether the map combines its inputs with trained weights (dense layers and convolutions).
     output_axes : int
-        How many of the last axes of a weighted kernel make up the output channels; 2 for a depthwise kernel
+        Number of the last axes of a weighted kernel that are output channels; 2 for a depthwise kernel
         (rows, columns, channels, multiplier).
     grouped : bool
-        Whether the inputs fall into groups that share an axis of the kernel.
+        Whether this is a grouped convolution: groups of input channels share an axis of the kernel.
     averages : bool
-        Whether it only averages, so that the outputs have the signs of the inputs.
+        Whether the map is an average, so that inputs that are not negative have such outputs.
     """
 
     transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -83,7 +83,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of several inputs of one shape; stacked, (N, K, ...), they are the inputs of one affine map."""
+    """The sum of several inputs of the same shape. They are stacked, (N, K, ...), to be the input of one affine map."""
 
     def __call__(self, *xs: Activations) -> tuple[Activations, Back]:
         signed = any(x.signed for x in xs)
@@ -98,9 +98,9 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class MaxPool:
-    """Max pooling; ``windows(x, fill)`` gives the K cells of every window, (K, *shape of the output).
+    """Max pooling; ``windows(x, fill)`` returns the K cells of every window, (K, *shape of the output).
 
-    A rule other than `WinnerTakesAll` treats it as the sum of the window.
+    A rule other than `WinnerTakesAll` treats the window as a sum.
     """
 
     function: Callable[[tf.Tensor], tf.Tensor]
@@ -125,7 +125,7 @@ class MaxPool:
 
 @dataclass(frozen=True, eq=False)
 class Elementwise:
-    """A function of every cell by itself; ``rectifies`` where it is never negative."""
+    """A function of each cell; ``rectifies`` if its values are never negative."""
 
     function: Callable[[tf.Tensor], tf.Tensor]
     rectifies: bool
@@ -137,7 +137,7 @@ class Elementwise:
 
 @dataclass(frozen=True, eq=False)
 class Rearrange:
-    """A function, of one or several inputs, whose every output cell is one input cell or, where it ``pads``, 0."""
+    """A function of one or several inputs. Each output cell is an input cell or, if the function ``pads``, may be 0."""
 
     function: Callable[..., tf.Tensor]
     pads: bool = False
@@ -157,12 +157,12 @@ IDENTITY = Rearrange(tf.identity)
 
 
 def unit(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-    """Give the kernel and the bias of a layer without weights: 1 and 0."""
+    """Return kernel 1 and bias 0, for a layer without weights."""
     return tf.ones((), dtype), tf.zeros((), dtype)
 
 
 def _moved_back(function: Callable[..., tf.Tensor], xs: list[tf.Tensor], y: tf.Tensor) -> list[tf.Tensor]:
-    """Send ``y`` back through a function that moves cells."""
+    """Move the relevance ``y`` of the output cells of a function back to its input cells."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(xs)
         moved = function(*xs)
@@ -170,7 +170,7 @@ def _moved_back(function: Callable[..., tf.Tensor], xs: list[tf.Tensor], y: tf.T
 
 
 def parts(node: Any) -> list[Part]:
-    """Give the parts of one call of a layer.
+    """Return the parts of one call of a layer.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def parts(node: Any) -> list[Part]:
     Raises
     ------
     InputError
-        If LRP does not know the layer; the message names it and lists what is supported.
+        If LRP does not support the layer; the message names it and lists the supported layers.
     """
     layer = node.operation
     inputs = len(node.input_tensors)
@@ -199,7 +199,7 @@ def parts(node: Any) -> list[Part]:
     )
 
 
-_ELEMENTWISE = ("Add", "Multiply", "Subtract", "Divide", "TrueDivide")  # layers, or what +, *, - and / make
+_ELEMENTWISE = ("Add", "Multiply", "Subtract", "Divide", "TrueDivide")  # layers, or the operations of +, *, - and /
 
 
 def _mixes_with_constant(node: Any) -> bool:
@@ -210,7 +210,7 @@ def _mixes_with_constant(node: Any) -> bool:
 
 
 def _with_constant(node: Any) -> Linear:
-    """Multiply by a constant, add one, ...: read off what the operation makes of 0 and of 1."""
+    """Return an operation with a constant (x + 2, 3 x, ...) as an affine map, from its values at 0 and at 1."""
     tensor = node.input_tensors[0]
 
     def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
@@ -230,7 +230,7 @@ def _scaled(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _variables(layer: layers.Layer, kernel: str = "kernel") -> Callable:
-    """Read a layer's kernel and its bias, 0 where it has none."""
+    """Return a function that reads the kernel and the bias of a layer; the bias is 0 if the layer has none."""
 
     def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
         bias = tf.zeros((), dtype) if layer.bias is None else tf.cast(layer.bias, dtype)
@@ -245,7 +245,7 @@ _RECTIFIERS = {
 
 
 def _activated(layer: layers.Layer, *linear: Part) -> list[Part]:
-    """Let the activation of a layer follow its linear part."""
+    """Return the linear parts of a layer, followed by its activation."""
     if layer.activation in (None, keras.activations.linear):
         return list(linear)
     return [*linear, Elementwise(layer.activation, layer.activation in _RECTIFIERS)]
@@ -279,7 +279,7 @@ def _depthwise_conv(layer: layers.DepthwiseConv2D) -> list[Part]:
 
 
 def _separable_conv(layer: layers.SeparableConv2D) -> list[Part]:
-    """A depthwise and then a pointwise convolution: a rule is applied to the one, then to the other."""
+    """Return a depthwise and a pointwise convolution; the rule is applied to each of them."""
 
     def kernel(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(layer.depthwise_kernel, dtype), tf.zeros((), dtype)
@@ -295,7 +295,7 @@ def _separable_conv(layer: layers.SeparableConv2D) -> list[Part]:
 
 
 def _batch_normalization(layer: layers.BatchNormalization) -> list[Part]:
-    """As an affine map of every channel, with the moving statistics."""
+    """Return batch normalisation as an affine map of each channel, with the moving statistics."""
     shape = [1] * layer.input_spec.ndim
     shape[layer.axis] = -1
 
@@ -331,10 +331,10 @@ def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]
 
 
 def _places(x: tf.Tensor, axis: int, pool: int, stride: int, count: int, before: int, fill: float) -> list[tf.Tensor]:
-    """Give, for each of the ``pool`` places in a window along ``axis``, that cell of all ``count`` windows.
+    """Return, for each of the ``pool`` positions in a window along ``axis``, the cell at it in all ``count`` windows.
 
-    Activations that lie ``stride`` apart are brought together first: far less memory moves on the way back than through
-    one strided slice a place.
+    Cells that lie ``stride`` apart are first brought together. The backward pass then moves far less memory than with
+    one strided slice per position.
     """
     rows = count - 1 + -(-pool // stride)
     margins = [[0, 0]] * len(x.shape)
@@ -346,14 +346,14 @@ def _places(x: tf.Tensor, axis: int, pool: int, stride: int, count: int, before:
 
 
 def _along(x: tf.Tensor, axis: int, start: int, count: int) -> tf.Tensor:
-    """Cut ``count`` cells from ``start`` along an axis."""
+    """Return ``count`` cells from ``start`` on along an axis."""
     begin, size = [0] * len(x.shape), [-1] * len(x.shape)
     begin[axis], size[axis] = start, count
-    return tf.slice(x, begin, size)  # its way back is six times as fast as that of x[:, start : start + count]
+    return tf.slice(x, begin, size)  # its backward pass is six times as fast as that of x[:, start : start + count]
 
 
 def _global_max_pooling(layer: layers.GlobalMaxPooling1D | layers.GlobalMaxPooling2D) -> list[Part]:
-    """One window, the whole image."""
+    """Return global max pooling, with one window that is the whole image."""
 
     def windows(x: tf.Tensor, fill: float) -> tf.Tensor:
         cells = tf.reshape(x, (-1, math.prod(x.shape[1:-1]), x.shape[-1]))
@@ -375,7 +375,7 @@ def _identity(layer: layers.Layer) -> list[Part]:
     return [IDENTITY]
 
 
-def _route(layer: layers.Layer) -> list[Part]:
+def _rearrange(layer: layers.Layer) -> list[Part]:
     return [Rearrange(layer.call)]
 
 
@@ -411,14 +411,14 @@ _PARTS: dict[type, Callable[[Any], list[Part]]] = {
     layers.Dropout: _identity,
     layers.SpatialDropout1D: _identity,
     layers.SpatialDropout2D: _identity,
-    layers.Flatten: _route,
-    layers.Reshape: _route,
-    layers.Permute: _route,
+    layers.Flatten: _rearrange,
+    layers.Reshape: _rearrange,
+    layers.Permute: _rearrange,
     layers.ZeroPadding1D: _padding,
     layers.ZeroPadding2D: _padding,
-    layers.Cropping1D: _route,
-    layers.Cropping2D: _route,
+    layers.Cropping1D: _rearrange,
+    layers.Cropping2D: _rearrange,
     layers.Concatenate: _joined,
-    rotation.QuarterTurns: _route,
-    rotation.JoinRotations: _route,
+    rotation.QuarterTurns: _rearrange,
+    rotation.JoinRotations: _rearrange,
 }

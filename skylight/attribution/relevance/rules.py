@@ -1,14 +1,14 @@
-"""The rules of layer-wise relevance propagation: how a layer hands the relevance of its outputs to its inputs.
+"""The rules of layer-wise relevance propagation: how the relevance of a layer's outputs is distributed over its inputs.
 
-A rule is called as ``rule(affine, x, relevance)``: the layer as an `Affine` map z = w x + b, its inputs x, and the
-relevance R of its outputs; it gives the relevance of its inputs, of the shape of x. In the equations z_jk is
-x_j w_jk, what input j contributes to output k, and z_k is what they and the bias add up to. Conventions are those
-of the LRP Toolbox (Lapuschkin et al. 2016, JMLR 17, 114):
+``rule(affine, x, relevance)`` takes the layer as an `Affine` map z = w x + b, its inputs x, and the relevance R of its
+outputs. It returns the relevance of the inputs, of the shape of x. In the equations z_jk = x_j w_jk is the contribution
+of input j to output k, and z_k is the sum of these contributions and the bias. Conventions are those of the LRP Toolbox
+(Lapuschkin et al. 2016, JMLR 17, 114):
 
-- *sign*: denominators are kept away from zero by ``epsilon * sign(z)`` with sign(0) = +1;
-- *bias*: it is part of z_k, and what falls to it stays there: the relevances of the inputs add up to that of the
-  outputs less the share of the biases (and of epsilon). `Flat`, `WSquare` and `ZBox` give the bias nothing;
-- *max pooling*: the winner takes all, and several equal winners share equally (`WinnerTakesAll`).
+- *sign*: ``epsilon * sign(z)``, with sign(0) = +1, is added to denominators to keep them away from zero;
+- *bias*: it is part of z_k and keeps its share: the relevance of the inputs sums to that of the outputs minus the share
+  of the biases (and of epsilon). With `Flat`, `WSquare` and `ZBox` the bias has no share;
+- *max pooling*: the maximum receives all relevance, and several equal maxima receive equal shares (`WinnerTakesAll`).
 """
 
 from collections.abc import Callable
@@ -19,21 +19,21 @@ import tensorflow as tf
 
 from skylight.errors import InputError
 
-TINY = 1e-12  # keeps a division from being 0 / 0 where a rule asks for no stabiliser
+TINY = 1e-12  # avoids 0 / 0 in rules without a stabiliser
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
     """The map z = transform(x, kernel) + bias, linear in x and in the kernel.
 
-    A layer without weights of its own (average pooling, a sum) has the scalar 1 for a kernel.
+    The kernel of a layer without weights (average pooling, a sum) is the scalar 1.
 
     Attributes
     ----------
     signed : bool
-        False where the inputs are known not to be negative, which spares rules the work on their negative parts.
+        False if the inputs are known not to be negative; rules then skip the computation for negative inputs.
     real : tensor or None
-        0 for the inputs that a padding made, 1 for the others; None if all are real.
+        0 for inputs added by padding, 1 for all others; None if no input was added.
     """
 
     transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -43,26 +43,26 @@ class Affine:
     real: tf.Tensor | None = None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Give w x + b."""
+        """Return w x + b."""
         return self.linear(x) + self.bias
 
     def linear(self, x: tf.Tensor) -> tf.Tensor:
-        """Give w x."""
+        """Return w x."""
         return self.transform(x, self.kernel)
 
     def transpose(self, x: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
-        """Give the sum over outputs k of w_jk c_k, of the shape of ``x``."""
+        """Return the sum over outputs k of w_jk c_k, of the shape of ``x``."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             z = self.linear(x)
         return tape.gradient(z, x, output_gradients=c)
 
     def reweighted(self, change: Callable[[tf.Tensor], tf.Tensor]) -> "Affine":
-        """Give the same map with another kernel and bias."""
+        """Return a copy of this map whose kernel and bias are changed by ``change``."""
         return replace(self, kernel=change(self.kernel), bias=change(self.bias))
 
     def ones(self, x: tf.Tensor) -> tf.Tensor:
-        """Give 1 for every real input, of the shape of ``x``."""
+        """Return 1 for every input that is not padding, and 0 for padding, of the shape of ``x``."""
         return tf.ones_like(x) if self.real is None else self.real
 
 
@@ -81,7 +81,7 @@ class Epsilon:
     Attributes
     ----------
     epsilon : float
-        Above 0. Small ones only keep the division finite; 0.01 to 1 take noise out of the map.
+        Above 0. Small values only keep the division finite; 0.01 to 1 reduce the noise of the map.
     """
 
     epsilon: float = 1e-6
@@ -96,7 +96,7 @@ class Epsilon:
 
 @dataclass(frozen=True)
 class Gamma:
-    """R_j = sum_k (z_jk + gamma z_jk^s) / (z_k + gamma z_k^s) R_k: what agrees with the sign s of z_k counts more.
+    """R_j = sum_k (z_jk + gamma z_jk^s) / (z_k + gamma z_k^s) R_k: contributions with the sign s of z_k count more.
 
     For inputs that are not negative and z_k > 0 this is x_j (w_jk + gamma w_jk^+) over its sum, the rule of
     Montavon et al. 2019 (LNCS 11700, ch. 10); written for either sign as by Andeol et al. 2021 (arXiv:2106.13346).
@@ -125,14 +125,14 @@ class Gamma:
 class AlphaBeta:
     """R_j = sum_k (alpha z_jk^+ / z_k^+ - beta z_jk^- / z_k^-) R_k (Bach et al. 2015, eq. 60, its beta negated).
 
-    z_k^+ is the sum of the positive contributions (the bias too, where it is positive), z_k^- that of the negative
-    ones; inputs may have either sign. Where an output has contributions of one sign only, nothing stands for the
-    other: its relevance is multiplied by alpha, or by -beta.
+    z_k^+ is the sum of the positive contributions (including a positive bias), z_k^- that of the negative ones; inputs
+    may have either sign. If all contributions to an output have one sign, the other term is missing, and the relevance
+    of the output is multiplied by alpha (all positive) or by -beta (all negative).
 
     Attributes
     ----------
     alpha, beta : float
-        alpha - beta = 1. 2 and 1 for maps with counter-evidence, 1 and 0 for the z-plus rule.
+        alpha - beta = 1. 2 and 1 also show evidence against the class; 1 and 0 are the z-plus rule.
     """
 
     alpha: float = 2.0
@@ -154,10 +154,10 @@ class AlphaBeta:
 
 @dataclass(frozen=True, eq=False)
 class OneSign:
-    """The contributions z_jk with those of one sign picked out or raised: x^+ w + x^- v.
+    """The contributions z_jk of one sign, selected or amplified: x^+ w + x^- v.
 
-    ``same`` has the weights w, changed where they have that sign, ``other`` the weights v, changed where they have
-    the other one: times a negative input, these make the contributions of that sign.
+    ``same`` has the weights w, which are changed where they have this sign. ``other`` has the weights v, which are
+    changed where they have the opposite sign, because these weights times negative inputs have this sign.
     """
 
     same: Affine
@@ -165,18 +165,18 @@ class OneSign:
 
     @classmethod
     def split(cls, affine: Affine, plus: Callable, minus: Callable) -> tuple["OneSign", "OneSign"]:
-        """Give the same for the positive contributions, w changed by ``plus``, and the negative, by ``minus``."""
+        """Return the positive contributions, with w changed by ``plus``, and the negative ones, with ``minus``."""
         up, down = affine.reweighted(plus), affine.reweighted(minus)
         return cls(up, down), cls(down, up)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """Give their sum over the inputs, the bias of ``same`` among them."""
+        """Return the sum of the contributions over the inputs, plus the bias of ``same``."""
         if not self.same.signed:
             return self.same(x)
         return self.same(positive(x)) + self.other.linear(negative(x))
 
     def share(self, x: tf.Tensor, c: tf.Tensor) -> tf.Tensor:
-        """Give, for every input j, the sum over outputs k of its contribution to k, times c_k."""
+        """Return, for every input j, the sum over outputs k of its contribution to k times c_k."""
         if not self.same.signed:
             return x * self.same.transpose(x, c)
         return positive(x) * self.same.transpose(x, c) + negative(x) * self.other.transpose(x, c)
@@ -184,7 +184,7 @@ class OneSign:
 
 @dataclass(frozen=True)
 class Flat:
-    """R_j = sum_k 1 / n_k R_k: every output shares equally over the n_k inputs that it sees.
+    """R_j = sum_k 1 / n_k R_k: every output distributes equal shares over the n_k inputs that it sees.
 
     Bach et al. 2016 (ICIP, "Controlling explanatory heatmap resolution and semantics via decomposition depth").
     """
@@ -205,7 +205,7 @@ class WSquare:
 
 
 def _by_weight(affine: Affine, x: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
-    """Share ``relevance`` by weights alone: R_j = sum_k w_jk / sum_j w_jk R_k."""
+    """Distribute ``relevance`` in proportion to the weights only: R_j = sum_k w_jk / sum_j w_jk R_k."""
     ones = affine.ones(x)
     return ones * affine.transpose(x, relevance / stabilised(affine.linear(ones), TINY))
 
@@ -219,7 +219,7 @@ class ZBox:
     Attributes
     ----------
     low, high : float or sequence of float
-        Smallest and largest value that an input can take, one for all or one a channel; low <= 0 <= high.
+        Smallest and largest possible value of an input, one for all or one per channel; low <= 0 <= high.
     """
 
     low: float | tuple[float, ...] = 0.0
@@ -242,9 +242,9 @@ class ZBox:
 
 @dataclass(frozen=True)
 class WinnerTakesAll:
-    """Max pooling: the largest input of a window gets its relevance; equal ones share equally (LRP Toolbox).
+    """Max pooling: the largest input of a window receives all relevance; equal ones share it equally (LRP Toolbox).
 
-    It is called with the windows, (K, ...) for K cells each, in place of the affine map and its inputs.
+    Its arguments are the windows, (K, ...) for windows of K cells, and the relevance of the outputs.
     """
 
     def __call__(self, windows: tf.Tensor, relevance: tf.Tensor) -> tf.Tensor:
@@ -256,15 +256,15 @@ Rule = Simple | Epsilon | Gamma | AlphaBeta | Flat | WSquare | ZBox | WinnerTake
 
 
 def stabilised(z: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """Give z + epsilon sign(z), with sign(0) = +1."""
+    """Return z + epsilon sign(z), with sign(0) = +1."""
     return z + tf.where(z >= 0, tf.constant(epsilon, z.dtype), tf.constant(-epsilon, z.dtype))
 
 
 def positive(w: tf.Tensor) -> tf.Tensor:
-    """Give the positive part, w where w > 0 and 0 elsewhere."""
+    """Return the positive part: w where w > 0 and 0 elsewhere."""
     return tf.maximum(w, 0)
 
 
 def negative(w: tf.Tensor) -> tf.Tensor:
-    """Give the negative part, w where w < 0 and 0 elsewhere."""
+    """Return the negative part: w where w < 0 and 0 elsewhere."""
     return tf.minimum(w, 0)

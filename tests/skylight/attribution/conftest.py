@@ -1,4 +1,4 @@
-"""Networks and images that all the tests of attribution share."""
+"""Networks and images shared by the tests of attribution."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def regression() -> keras.Model:
 
 @pytest.fixture(scope="session")
 def linear() -> keras.Model:
-    """Two scores, each weights times pixels plus a bias."""
+    """A linear model with two scores."""
     keras.utils.set_random_seed(3)
     image = layers.Input(SHAPE)
     scores = layers.Dense(2, bias_initializer="normal", name="scores")(layers.Flatten()(image))

@@ -8,7 +8,10 @@ SHAPE = (8, 9, 2)
 
 
 def network(*head: dict, seed: int = 0) -> keras.Model:
-    """Two convolutions (``first`` as large as the input), a max pooling, biases that are not 0, then dense layers."""
+    """Return a network of two convolutions, a max pooling and dense layers, with biases that are not 0.
+
+    The output of its layer ``first`` is as large as the input.
+    """
     keras.utils.set_random_seed(seed)
     image = layers.Input(SHAPE)
     x = layers.Conv2D(4, 3, padding="same", activation="relu", bias_initializer="normal", name="first")(image)
@@ -21,5 +24,5 @@ def network(*head: dict, seed: int = 0) -> keras.Model:
 
 
 def weights_of(linear: keras.Model, target: int) -> np.ndarray:
-    """The weights of one score of the linear model, as an image."""
+    """Return the weights of one score of the linear model, as an image."""
     return linear.get_layer("scores").get_weights()[0][:, target].reshape(SHAPE)

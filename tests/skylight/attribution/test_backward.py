@@ -1,4 +1,4 @@
-"""The cheap backward passes give TensorFlow's own gradients, for every kind of convolution."""
+"""The fast backward passes return the gradients of TensorFlow, for every kind of convolution."""
 
 import keras
 import numpy as np
@@ -28,7 +28,8 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("shape", [(9, 8, 4), (8, 11, 4)])
-def test_gradients_are_those_of_tensorflow(shape):
+@pytest.mark.slow
+def test_gradients_equal_those_of_tensorflow(shape):
     keras.utils.set_random_seed(0)
     images = tf.random.normal((3, *shape))
     for layer in CONVOLUTIONS + DEPTHWISE + OTHERS:
@@ -49,7 +50,7 @@ def test_gradients_are_those_of_tensorflow(shape):
         assert np.allclose(run(images), expected, atol=1e-5 * np.abs(expected).max()), layer.get_config()
 
 
-def test_what_is_not_connected_has_no_gradient():
+def test_an_image_that_the_score_does_not_depend_on_has_gradient_zero():
     @tf.function
     def run(images):
         with cheap_gradients():

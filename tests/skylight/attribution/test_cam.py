@@ -12,7 +12,8 @@ from tf_keras_vis.scorecam import Scorecam
 from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from skylight.attribution.cam import gradcam, gradcam_plus_plus, layercam, scorecam, spatial_layer
+from skylight.attribution import gradcam, gradcam_plus_plus, layercam, scorecam
+from skylight.attribution.cam import spatial_layer
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
 from skylight.networks.vgg6 import vgg6
@@ -29,10 +30,10 @@ def library(method, model, images, layer):
     ("ours", "theirs"),
     [(gradcam, Gradcam), (layercam, Layercam), (scorecam, Scorecam), (gradcam_plus_plus, GradcamPlusPlus)],
 )
-def test_maps_are_those_of_tf_keras_vis(ours, theirs, classifier, images):
-    """At a layer as large as the input, where no resizing comes between."""
+def test_maps_equal_those_of_tf_keras_vis(ours, theirs, classifier, images):
+    """Maps of a layer as large as the input, which are not resized."""
     expected = np.array(library(theirs, classifier, images, "first"))
-    if theirs is GradcamPlusPlus:  # it keeps the common factor
+    if theirs is GradcamPlusPlus:  # tf-keras-vis keeps the factor exp(S)
         expected /= np.exp(score_model(classifier)(images).numpy()[np.arange(5), TARGETS])[:, None, None]
     maps = ours(classifier, images, TARGETS, layer="first")
     assert maps.shape == (5, 8, 9, 1)
@@ -41,7 +42,7 @@ def test_maps_are_those_of_tf_keras_vis(ours, theirs, classifier, images):
 
 
 def resized(small, height, width):
-    """Bilinear resizing of (h, w), pixel centres on pixel centres, written out."""
+    """Resize (h, w) bilinearly, with aligned pixel centres, in the most literal way."""
     result = np.zeros((height, width))
     for row, column in np.ndindex(height, width):
         y = np.clip((row + 0.5) * small.shape[0] / height - 0.5, 0, small.shape[0] - 1)
@@ -88,20 +89,20 @@ def test_the_default_layer_is_the_last_spatial_one(classifier):
     assert spatial_layer(vgg6(2)) == "drop2"
 
 
-def test_the_last_layer_may_be_a_network(classifier, images):
-    trunk = keras.Model(classifier.input, classifier.get_layer("second").output, name="trunk")
+def test_the_last_spatial_layer_may_be_a_model(classifier, images):
+    inner = keras.Model(classifier.input, classifier.get_layer("second").output, name="inner")
     image = layers.Input(images.shape[1:])
-    nested = keras.Model(image, layers.Dense(2)(layers.Flatten()(trunk(image))))
-    assert spatial_layer(nested) == "trunk"
+    nested = keras.Model(image, layers.Dense(2)(layers.Flatten()(inner(image))))
+    assert spatial_layer(nested) == "inner"
     assert gradcam(nested, images, 1).std() > 0
 
 
 @pytest.mark.parametrize("layer", ["flatten", "conv9"])
-def test_a_layer_that_is_not_there_or_not_spatial(layer, classifier, images):
+def test_an_unknown_or_not_spatial_layer_is_an_error(layer, classifier, images):
     with pytest.raises(InputError, match=rf"no layer '{layer}' with a spatial output; it has first, pool, second"):
         gradcam(classifier, images, layer=layer)
 
 
-def test_a_model_without_a_spatial_layer(linear, images):
+def test_a_model_without_a_spatial_layer_is_an_error(linear, images):
     with pytest.raises(InputError, match="model linear: has no layer with a spatial output"):
         gradcam(linear, images)

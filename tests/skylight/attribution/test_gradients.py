@@ -1,4 +1,4 @@
-"""Gradient methods against tf-keras-vis, against their formulas written out, and against their axioms."""
+"""Gradient methods against tf-keras-vis, against literal versions of their formulas, and against their axioms."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation, ReplaceToLinear
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from skylight.attribution.gradients import (
+from skylight.attribution import (
     completeness_gap,
     deconvnet,
     gradient_x_input,
@@ -27,7 +27,7 @@ TARGETS = [0, 1, 2, 1, 0]
 
 
 def gradients(model, images, targets):
-    """Plainly: one tape, eagerly."""
+    """Compute gradients eagerly, with one tape."""
     images = tf.constant(images, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -40,11 +40,11 @@ def library(model, images, targets, modifiers=(), **options):
     return call(CategoricalScore(targets), images, keepdims=True, normalize_map=False, **options)
 
 
-def test_saliency_is_that_of_tf_keras_vis(classifier, images):
+def test_saliency_equals_that_of_tf_keras_vis(classifier, images):
     assert np.allclose(saliency(classifier, images, TARGETS), library(classifier, images, TARGETS), atol=1e-6)
 
 
-def test_saliency_of_a_linear_model_is_its_weights(linear, images):
+def test_saliency_of_a_linear_model_equals_its_weights(linear, images):
     assert np.allclose(saliency(linear, images, 1), np.abs(weights_of(linear, 1)), atol=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_smoothgrad_without_noise_is_saliency(classifier, images):
 
 
 def copies(images, samples, noise, seed):
-    """The noisy copies, (samples, N, H, W, C), written out."""
+    """Return the noisy copies, (samples, N, H, W, C), computed one by one."""
     draws = [
         [tf.random.stateless_normal(SHAPE, [seed, number * samples + sample]).numpy() for number in range(len(images))]
         for sample in range(samples)
@@ -73,11 +73,12 @@ def test_smoothgrad_and_vargrad_are_moments_over_noisy_copies(classifier, images
     assert np.allclose(vargrad(classifier, images, TARGETS, **options), each.var(axis=0), rtol=1e-3, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_smoothgrad_agrees_with_tf_keras_vis_within_the_noise(classifier, images):
     samples = 200
     absolute = np.abs([gradients(classifier, copy, TARGETS) for copy in copies(images, 50, 0.2, seed=1)])
     error = np.sqrt(2 / samples) * absolute.std(axis=0) + 1e-6
-    np.random.seed(0)  # noqa: NPY002 (tf-keras-vis draws from it)
+    np.random.seed(0)  # noqa: NPY002 (tf-keras-vis uses the global generator)
     theirs = library(classifier, images, TARGETS, smooth_samples=samples, smooth_noise=0.2)
     ours = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.2)
     deviation = np.sqrt(np.mean(((ours - theirs) / error) ** 2))
@@ -86,7 +87,7 @@ def test_smoothgrad_agrees_with_tf_keras_vis_within_the_noise(classifier, images
     assert np.sqrt(np.mean(((other - theirs) / error) ** 2)) > 2
 
 
-def test_noise_is_set_by_the_seed(classifier, images):
+def test_the_seed_determines_the_noise(classifier, images):
     one, same, other = (smoothgrad(classifier, images, samples=3, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
@@ -118,13 +119,13 @@ def test_integrated_gradients_are_complete(baseline, classifier, images):
     assert np.allclose(gap, scores[0] - scores[1] - maps.sum(axis=(1, 2, 3)), atol=1e-5)
 
 
-def test_integrated_gradients_written_out(classifier, images):
+def test_integrated_gradients_by_definition(classifier, images):
     points = [gradients(classifier, 0.1 + (k + 0.5) / 5 * (images - 0.1), TARGETS) for k in range(5)]
     maps = integrated_gradients(classifier, images, TARGETS, baseline=0.1, steps=5)
     assert np.allclose(maps, (images - 0.1) * np.mean(points, axis=0), atol=1e-6)
 
 
-def test_the_gap_shrinks_with_the_steps(classifier, images):
+def test_the_completeness_gap_decreases_with_the_number_of_steps(classifier, images):
     options = {"baseline": -2.0, "batch_size": 500}
     gaps = []
     for steps in (1, 500):
@@ -138,14 +139,14 @@ def test_integrated_gradients_of_a_linear_model_need_one_step(linear, images):
     assert np.allclose(maps, weights_of(linear, 0) * (images - 0.2), atol=1e-6)
 
 
-def test_guided_backpropagation_is_that_of_tf_keras_vis(classifier, images):
+def test_guided_backpropagation_equals_that_of_tf_keras_vis(classifier, images):
     theirs = library(classifier, images, TARGETS, [GuidedBackpropagation()], gradient_modifier=None)
     assert np.allclose(guided_backpropagation(classifier, images, TARGETS), theirs, atol=1e-6)
     assert not np.allclose(theirs, gradients(classifier, images, TARGETS), atol=1e-3)
 
 
 def relu_chain(*relus):
-    """A network of three dense layers with the given activations between, and its weights."""
+    """Return a network of dense layers with the given activations between them, and its weights."""
     keras.utils.set_random_seed(5)
     image = layers.Input((2, 2, 1))
     x = layers.Flatten()(image)
@@ -156,7 +157,7 @@ def relu_chain(*relus):
 
 
 @pytest.mark.parametrize("relu", [layers.ReLU, lambda: layers.Activation("relu"), lambda: layers.Activation("relu6")])
-def test_guided_and_deconvnet_written_out(relu):
+def test_guided_backpropagation_and_deconvnet_by_definition(relu):
     model, (a, b, c) = relu_chain(relu(), relu())
     images = np.random.default_rng(0).normal(size=(6, 2, 2, 1)).astype(np.float32)
     x = images.reshape(6, 4)
@@ -169,7 +170,7 @@ def test_guided_and_deconvnet_written_out(relu):
     assert np.allclose(deconvnet(model, images, 1).reshape(6, 4), deconvolved, atol=1e-6)
 
 
-def test_guidance_needs_a_relu(linear, images):
+def test_a_network_without_relu_is_an_error(linear, images):
     for method in (guided_backpropagation, deconvnet):
         with pytest.raises(InputError, match="model linear: has no ReLU"):
             method(linear, images)
@@ -188,6 +189,6 @@ def test_guidance_needs_a_relu(linear, images):
         (saliency, {"targets": 3}, "targets: must be 0 to 2"),
     ],
 )
-def test_wrong_options(method, options, message, classifier, images):
+def test_wrong_options_are_errors(method, options, message, classifier, images):
     with pytest.raises(InputError, match=message):
         method(classifier, images, **options)

@@ -1,11 +1,11 @@
-"""Windows of a network give the answers of the whole network."""
+"""Running a network on windows returns the outputs of the whole network."""
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from skylight.attribution import METHODS, locality
+from skylight.attribution import blanking, locality, patch_occlusion
 from skylight.attribution.locality import local_layers
 from skylight.attribution.scoring import output_model
 from skylight.networks.vgg6 import vgg6
@@ -33,18 +33,18 @@ NETWORKS = {
 
 
 def both(model, images, run, monkeypatch):
-    """The answer by windows and by whole passes."""
+    """Return the maps computed with windows and with full forward passes."""
     by_windows = run(model, images)
-    monkeypatch.setattr(locality, "WORTH", 0)
-    clone_layer = keras.models.clone_model(model)
-    clone_layer.set_weights(model.get_weights())
-    assert local_layers(output_model(clone_layer), (1, 1)) is None
-    return by_windows, run(clone_layer, images)
+    monkeypatch.setattr(locality, "MAX_COST", 0)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert local_layers(output_model(clone), (1, 1)) is None
+    return by_windows, run(clone, images)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("patch", [(1, 1), (4, 3)])
-def test_occlusion_by_windows_is_occlusion(name, patch, monkeypatch):
+def test_occlusion_with_windows_equals_occlusion_with_full_passes(name, patch, monkeypatch):
     keras.utils.set_random_seed(3)
     model = NETWORKS[name]()
     for layer in model.layers:
@@ -55,18 +55,19 @@ def test_occlusion_by_windows_is_occlusion(name, patch, monkeypatch):
     assert local_layers(output_model(model), patch) is not None
 
     def occlusion(model, images):
-        return METHODS["patch_occlusion"](model, images, patch=patch, stride=(min(patch[0], 3), 1), batch_size=100)
+        return patch_occlusion(model, images, patch=patch, stride=(min(patch[0], 3), 1), batch_size=100)
 
     ours, whole = both(model, images, occlusion, monkeypatch)
     assert np.abs(whole).max() > 1e-3
     assert np.abs(ours - whole).max() < 1e-5 * max(1, np.abs(whole).max())
 
 
-def test_blanking_of_vgg6_by_windows_is_blanking(monkeypatch):
+@pytest.mark.slow
+def test_blanking_of_vgg6_with_windows_equals_blanking_with_full_passes(monkeypatch):
     keras.utils.set_random_seed(0)
     model = vgg6()
     images = np.random.default_rng(0).normal(size=(1, 63, 63, 3)).astype(np.float32)
-    ours, whole = both(model, images, lambda model, images: METHODS["blanking"](model, images, 1), monkeypatch)
+    ours, whole = both(model, images, lambda model, images: blanking(model, images, 1), monkeypatch)
     assert np.abs(whole).max() > 1e-4
     assert np.abs(ours - whole).max() < 1e-6
 
@@ -79,14 +80,14 @@ def test_blanking_of_vgg6_by_windows_is_blanking(monkeypatch):
         [layers.Conv2D(4, 2, strides=3)],
         [layers.Conv2D(4, 3, activation="softmax"), layers.Softmax()],
         [layers.SeparableConv2D(4, 3)],
-        [layers.Conv2D(4, 25)],  # sees everything: windows would not pay
+        [layers.Conv2D(4, 25)],  # the window is nearly the image: it saves no time
     ],
 )
-def test_other_networks_are_run_whole(between):
+def test_other_networks_do_not_run_on_windows(between):
     assert local_layers(output_model(network(*between)), (1, 1)) is None
 
 
-def test_branching_networks_are_run_whole():
+def test_branching_networks_do_not_run_on_windows():
     image = layers.Input((9, 9, 1))
     x = layers.Conv2D(2, 3)(image)
     x = layers.Flatten()(layers.Add()([layers.Conv2D(2, 1)(x), x]))

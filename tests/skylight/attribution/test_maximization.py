@@ -1,4 +1,4 @@
-"""Activation maximization climbs, stays in its range, and comes out the same twice."""
+"""Activation maximization increases the unit, stays in the value range, and is reproducible."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from tf_keras_vis.activation_maximization import ActivationMaximization
 from tf_keras_vis.activation_maximization.regularizers import Norm, TotalVariation2D
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from skylight.attribution.maximization import activation_maximization
+from skylight.attribution import activation_maximization
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
 
@@ -16,7 +16,7 @@ OPTIONS = {"value_range": (0.0, 1.0), "steps": 40}
 
 
 @pytest.mark.parametrize("layer", [None, "second"])
-def test_the_image_is_that_of_tf_keras_vis(layer, classifier):
+def test_the_image_equals_that_of_tf_keras_vis(layer, classifier):
     network = score_model(classifier)
     if layer:
         network = keras.Model(network.inputs, network.get_layer(layer).output)
@@ -37,7 +37,7 @@ def test_the_image_is_that_of_tf_keras_vis(layer, classifier):
     assert np.abs(ours - start).max() > 0.1
 
 
-def test_the_score_of_the_class_rises(classifier):
+def test_the_score_of_the_class_increases(classifier):
     noise = np.random.default_rng(0).uniform(0.45, 0.55, (20, 8, 9, 2)).astype(np.float32)
     usual = score_model(classifier)(noise).numpy()
     for unit in range(3):
@@ -49,7 +49,7 @@ def test_the_score_of_the_class_rises(classifier):
         assert score_model(classifier)(image[None]).numpy()[0, unit] > usual[:, unit].max()
 
 
-def test_a_channel_of_a_layer(classifier):
+def test_the_mean_of_a_channel_increases(classifier):
     activations = keras.Model(classifier.input, classifier.get_layer("second").output)
     gray = np.full((1, 8, 9, 2), 0.5, np.float32)
     channel = int(activations(gray).numpy().mean(axis=(0, 1, 2)).argmax())
@@ -58,7 +58,7 @@ def test_a_channel_of_a_layer(classifier):
     assert after > 1.5 * before
 
 
-def test_the_seed_sets_start_and_jitter(classifier):
+def test_the_seed_determines_start_and_jitter(classifier):
     one, same, other = (
         activation_maximization(classifier, 1, jitter=2, seed=seed, value_range=(0, 1), steps=5) for seed in (1, 1, 2)
     )
@@ -66,7 +66,7 @@ def test_the_seed_sets_start_and_jitter(classifier):
     assert not np.allclose(one, other)
 
 
-def test_total_variation_smooths(classifier):
+def test_the_weight_of_total_variation_makes_the_image_smoother(classifier):
     def roughness(image):
         return np.abs(np.diff(image, axis=0)).mean() + np.abs(np.diff(image, axis=1)).mean()
 
@@ -82,18 +82,18 @@ def test_total_variation_smooths(classifier):
         ({"unit": 3}, "unit: must be 0 to 2, got 3"),
         ({"unit": 5, "layer": "second"}, "unit: must be 0 to 4, got 5"),
         ({"unit": 0, "layer": "third"}, "layer: model small0 has no layer 'third'; it has .*first, pool, second"),
-        ({"unit": 0, "value_range": (1, 1)}, r"value_range: must rise, got \(1, 1\)"),
+        ({"unit": 0, "value_range": (1, 1)}, r"value_range: the first value must be below the second, got \(1, 1\)"),
         ({"unit": 0, "steps": 0}, "steps: must be at least 1, got 0"),
         ({"unit": 0, "jitter": -1}, "jitter: must be at least 0, got -1"),
     ],
 )
-def test_wrong_options(options, message, classifier):
+def test_wrong_options_are_errors(options, message, classifier):
     with pytest.raises(InputError, match=message):
         activation_maximization(classifier, **options)
 
 
-def test_the_size_of_the_image_must_be_known():
+def test_an_input_without_fixed_size_is_an_error():
     image = layers.Input((None, None, 1))
     model = keras.Model(image, layers.Dense(1)(layers.GlobalAveragePooling2D()(image)), name="any")
-    with pytest.raises(InputError, match="model any: must take images of one size"):
+    with pytest.raises(InputError, match="model any: must take images of a fixed size"):
         activation_maximization(model, 0)

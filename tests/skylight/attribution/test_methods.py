@@ -1,14 +1,19 @@
-"""What holds for every method: shapes, kinds of output, batches, and a caller's model that stays as it was."""
+"""What holds for every method (shapes, kinds of output, batches, a model that does not change), and the lazy names."""
 
+import ast
 import inspect
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from skylight import attribution
 from skylight.attribution import METHODS, scoring
 from tests.skylight.attribution.small_networks import SHAPE, network
 
-FEW = {"samples": 3, "steps": 4, "masks": 6}  # where a method has such an option
+FEW = {"samples": 3, "steps": 4, "masks": 6}  # for methods with such an option
 
 
 def explain(name, model, inputs, targets=None, **options):
@@ -28,7 +33,8 @@ def state(model):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_kind_of_output(name, classifier, binary, regression, images):
+@pytest.mark.slow
+def test_every_kind_of_output_is_explained_and_the_model_does_not_change(name, classifier, binary, regression, images):
     for model in (classifier, binary, regression):
         before = state(model)
         maps = explain(name, model, images)
@@ -40,7 +46,7 @@ def test_every_kind_of_output(name, classifier, binary, regression, images):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_batches_change_nothing_and_trace_nothing_anew(name, images):
+def test_maps_do_not_depend_on_batches_and_functions_are_traced_once(name, images):
     model = network({"units": 3, "activation": "softmax"})
     whole = explain(name, model, images, [0, 1, 2, 1, 0])
     for batch_size in (1, 2, 4):
@@ -62,7 +68,7 @@ def test_none_is_the_predicted_class(name, classifier, images):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_no_inputs_no_maps(name, classifier, images):
+def test_without_inputs_there_are_no_maps(name, classifier, images):
     assert explain(name, classifier, images[:0]).shape[:3] == (0, *SHAPE[:2])
 
 
@@ -71,7 +77,7 @@ INVARIANT = sorted(set(METHODS) - {"lrp", "guided_backpropagation", "deconvnet"}
 
 @pytest.mark.parametrize("name", INVARIANT)
 def test_implementation_invariance(name, classifier, images):
-    """A layer written as two linear layers is the same function, so it has the same maps."""
+    """A network with a layer split in two linear layers is the same function, so it has the same maps."""
     kernel, bias = classifier.get_layer("classes").get_weights()
     inner = np.linalg.qr(np.random.default_rng(1).normal(size=(len(kernel), len(kernel))))[0]
     split = network({"units": len(kernel), "name": "inner"}, {"units": 3, "activation": "softmax", "name": "outer"})
@@ -83,9 +89,60 @@ def test_implementation_invariance(name, classifier, images):
     assert np.allclose(one, two, rtol=1e-3, atol=1e-4 * np.abs(one).max())
 
 
-def test_the_registry_knows_its_names():
-    assert "smoothgrad" in METHODS
-    assert "tea_leaves" not in METHODS
-    assert METHODS["saliency"].__name__ == "saliency"
-    with pytest.raises(KeyError):
-        METHODS["tea_leaves"]
+def test_the_registry_has_the_methods_by_name():
+    assert METHODS["saliency"] is attribution.saliency
+    assert len(METHODS) == len(list(METHODS)) == 17
+    assert "lime" not in METHODS and "lighting" not in METHODS  # lighting takes no inputs
+    for name, method in METHODS.items():
+        assert method.__name__ == name
+        assert list(inspect.signature(method).parameters)[:3] == ["model", "inputs", "targets"]
+    with pytest.raises(KeyError, match="lime"):
+        METHODS["lime"]
+
+
+def imports_for_editors():
+    """Return name -> module of the imports in the ``if TYPE_CHECKING`` block of the package."""
+    (block,) = [node for node in ast.parse(Path(attribution.__file__).read_text()).body if isinstance(node, ast.If)]
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    return {alias.name: node.module for node in block.body for alias in node.names}
+
+
+def test_the_lazy_names_are_the_imports_for_editors():
+    lazy = {name: f"skylight.attribution.{module}" for name, module in attribution._MODULES.items()}
+    assert lazy == imports_for_editors()
+    assert set(METHODS) <= set(lazy)
+
+
+def test_every_lazy_name_is_what_its_module_defines():
+    for name, module in imports_for_editors().items():
+        found = getattr(attribution, name)
+        assert found is getattr(sys.modules[module], name)
+        assert found.__module__ == module
+    from skylight.attribution import smoothgrad
+    from skylight.attribution.gradients import smoothgrad as direct
+
+    assert smoothgrad is direct
+
+
+def test_dir_lists_every_lazy_name():
+    assert {"METHODS", *imports_for_editors()} <= set(dir(attribution))
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(AttributeError, match=r"module 'skylight\.attribution' has no attribute 'lime'"):
+        attribution.lime  # noqa: B018
+    with pytest.raises(ImportError, match="lime"):
+        from skylight.attribution import lime  # noqa: F401
+
+
+@pytest.mark.slow
+def test_tensorflow_is_imported_when_a_method_is_first_used():
+    code = """
+import sys
+import skylight.attribution
+assert "smoothgrad" in skylight.attribution.METHODS and "smoothgrad" in dir(skylight.attribution)
+assert not {"tensorflow", "keras"} & set(sys.modules)
+from skylight.attribution import smoothgrad
+assert "tensorflow" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,10 +1,10 @@
-"""Occlusion methods against one ``predict`` a change, and against a linear model's weights."""
+"""Occlusion methods against one ``predict`` per changed image, and against the weights of a linear model."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from skylight.attribution.occlusion import blanking, lighting, patch_occlusion, rise
+from skylight.attribution import blanking, lighting, patch_occlusion, rise
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
 from tests.skylight.attribution.small_networks import SHAPE, weights_of
@@ -13,7 +13,7 @@ TARGETS = [0, 1, 2, 1, 0]
 
 
 @pytest.mark.parametrize("value", [0.0, 2.5])
-def test_blanking_is_one_predict_a_cell(value, classifier, images):
+def test_blanking_equals_one_predict_per_cell(value, classifier, images):
     maps = blanking(classifier, images[:2], TARGETS[:2], value=value)
     for image, target, mapped in zip(images, TARGETS[:2], maps, strict=False):
         intact = classifier.predict(image[None], verbose=0)[0, target]
@@ -25,7 +25,7 @@ def test_blanking_is_one_predict_a_cell(value, classifier, images):
             )
 
 
-def test_occlusion_of_a_linear_model_is_its_weights_times_its_inputs(linear, images):
+def test_occlusion_of_a_linear_model_equals_weights_times_inputs(linear, images):
     expected = (weights_of(linear, 1) * images).sum(axis=3, keepdims=True)
     assert np.allclose(patch_occlusion(linear, images, 1, patch=1), expected, atol=1e-5)
     assert np.allclose(blanking(linear, images, 1), expected, atol=1e-5)
@@ -57,7 +57,7 @@ def test_patch_occlusion_by_definition(patch, stride, classifier, images):
 
 
 def masks(number, cells, kept, seed):
-    """The random masks of RISE, written out."""
+    """Yield the random masks of RISE, one by one."""
     height, width = -(-SHAPE[0] // cells), -(-SHAPE[1] // cells)
     for k in range(number):
         draws = tf.random.stateless_uniform([cells**2 + 2], [seed, k]).numpy()
@@ -77,13 +77,13 @@ def test_rise_by_definition(classifier, images):
     assert np.allclose(maps, expected, atol=1e-5)
 
 
-def test_masks_are_set_by_the_seed(classifier, images):
+def test_the_seed_determines_the_masks(classifier, images):
     one, same, other = (rise(classifier, images, masks=5, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
 
 
-def test_lighting_is_one_predict_a_cell(classifier):
+def test_lighting_equals_one_predict_per_cell(classifier):
     maps = lighting(classifier, value=4.0)
     assert maps.shape == (8, 9, 3)
     assert maps.dtype == np.float32
@@ -104,6 +104,6 @@ def test_lighting_is_one_predict_a_cell(classifier):
         (rise, {"kept": 1.0}, "kept: must be between 0 and 1, got 1.0"),
     ],
 )
-def test_wrong_options(method, options, message, classifier, images):
+def test_wrong_options_are_errors(method, options, message, classifier, images):
     with pytest.raises(InputError, match=message):
         method(classifier, images, **options)

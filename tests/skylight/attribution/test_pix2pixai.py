@@ -1,4 +1,7 @@
-"""pix2pix: losses by their formula, one compilation, the same bytes twice, and it beats the mean map."""
+"""pix2piXAI: losses against their formula, equal bytes for equal seeds, and class maps against loops."""
+
+import ast
+import inspect
 
 import keras
 import numpy as np
@@ -6,12 +9,17 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import maximum_filter
 
+from skylight.attribution import pix2pixai
 from skylight.attribution.pix2pixai import (
     PATCHES,
+    Group,
     Pix2Pix,
     class_map,
+    class_maps,
     confident,
     fractions,
+    held_out_scores,
+    mean_map_score,
     patchgan,
     similarity,
     unet,
@@ -32,7 +40,7 @@ def gan() -> Pix2Pix:
 
 @pytest.fixture(scope="module")
 def pairs() -> tuple[np.ndarray, np.ndarray]:
-    """Images of a few bright points, and maps that are the same with each point grown and the left half negative."""
+    """Return images of a few bright points, and maps: the images with larger points and a negative left half."""
     random = np.random.default_rng(0)
     images = np.where(random.random((60, 22, 24, 1)) > 0.985, random.uniform(50, 255, (60, 22, 24, 1)), 0)
     maps = maximum_filter(images, (1, 3, 3, 1))
@@ -42,13 +50,14 @@ def pairs() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def learnt(gan, pairs):
-    """Its losses, what it gives for the twelve pairs that it has not seen, and its weights."""
+    """Return the losses of a training on 48 pairs, the maps generated for the other twelve, and the weights."""
     images, maps = pairs
     losses = gan.train(images[:48], maps[:48], epochs=100, batch_size=4, seed=3)
     return losses, gan.generate(images[48:]), [weight.numpy() for weight in gan.generator.weights]
 
 
-def test_it_translates_images_that_it_has_not_seen(learnt, pairs):
+@pytest.mark.slow
+def test_it_translates_held_out_images(learnt, pairs):
     losses, generated, _ = learnt
     own = fractions(pairs[1])
     mean = np.repeat(own[:48].mean(axis=0, keepdims=True), 12, axis=0)
@@ -58,7 +67,8 @@ def test_it_translates_images_that_it_has_not_seen(learnt, pairs):
     assert losses["l1"][-1] < 0.4 * losses["l1"][0]
 
 
-def test_one_compiled_step_serves_all_trainings_and_the_same_seed_gives_the_same_bytes(gan, learnt, pairs):
+@pytest.mark.slow
+def test_one_compiled_step_is_used_for_all_trainings_and_equal_seeds_give_equal_bytes(gan, learnt, pairs):
     losses, generated, weights = learnt
     images, maps = pairs
     gan.train(images[:7], np.abs(maps[:7]), epochs=2, batch_size=3, seed=4)
@@ -72,19 +82,19 @@ def test_one_compiled_step_serves_all_trainings_and_the_same_seed_gives_the_same
     assert gan.translate.experimental_get_tracing_count() == 1
 
 
-def test_the_seed_matters(gan, pairs):
+def test_another_seed_gives_another_training(gan, pairs):
     first, second = (gan.train(pairs[0][:4], pairs[1][:4], epochs=1, seed=seed)["l1"] for seed in (0, 1))
     assert first != second
 
 
-def test_the_size_of_a_map_does_not_matter(gan, pairs):
+def test_the_scale_of_images_and_maps_does_not_matter(gan, pairs):
     images, maps = (some[:4] for some in pairs)
     first = gan.train(images, maps, epochs=1)["l1"]
     assert np.allclose(gan.train(images * 0.01, maps * 1000, epochs=1)["l1"], first, rtol=1e-4)
 
 
-def test_a_step_follows_the_paper_s_losses():
-    """Equation 4 in plain logarithms, and the first step of Adam, on a network that is too small for dropout."""
+def test_a_step_follows_the_losses_of_the_paper():
+    """Equation 4 in plain logarithms, and the first step of Adam, with a network too small for dropout."""
     gan = Pix2Pix((12, 12, 2), 3, width=4, l1_weight=7.0, learning_rate=0.01)
     random = np.random.default_rng(0)
     images, maps = (tf.constant(random.uniform(-1, 1, (5, 12, 12, count)), tf.float32) for count in (2, 3))
@@ -110,7 +120,7 @@ def test_a_step_follows_the_paper_s_losses():
 
 
 @pytest.mark.parametrize("shape", [(22, 24, 1), (63, 63, 3), (5, 40, 2), (4, 4, 1)])
-def test_the_networks_take_any_size(shape):
+def test_the_networks_take_images_of_any_size(shape):
     generator, discriminator = unet(shape, 2, 4), patchgan(shape, 2, 4, 1)
     images = tf.random.stateless_normal((3, *shape), seed=(0, 0))
     maps = generator(images)
@@ -120,7 +130,7 @@ def test_the_networks_take_any_size(shape):
 
 
 def test_the_widths_of_the_layers_are_the_published_ones():
-    """256 x 256 x 3 of appendix 6.1, less the layers inside of our bottleneck."""
+    """Those of appendix 6.1 for 256 x 256 x 3, without the layers inside of our bottleneck."""
     encoder, decoder = [], []
     for layer in unet((256, 256, 3), 3, 64).layers:
         if isinstance(layer, keras.layers.Conv2DTranspose):
@@ -132,7 +142,7 @@ def test_the_widths_of_the_layers_are_the_published_ones():
 
 
 @pytest.mark.parametrize(("patch", "strided"), PATCHES.items())
-def test_a_patch_has_the_side_it_is_named_after(patch, strided):
+def test_a_patch_has_the_side_of_its_name(patch, strided):
     side = 1
     for layer in reversed(patchgan((64, 64, 1), 1, 2, strided).layers):
         if isinstance(layer, keras.layers.Conv2D):
@@ -140,7 +150,7 @@ def test_a_patch_has_the_side_it_is_named_after(patch, strided):
     assert side == patch
 
 
-def test_only_the_largest_absolute_value_is_scaled():
+def test_fractions_are_of_the_largest_absolute_value():
     values = np.array([[[[1.0, -4.0]], [[2.0, 0.0]]], [[[0.0, 0.0]], [[0.0, 0.0]]]])
     assert np.array_equal(fractions(values)[0], values[0] / 4)
     assert np.array_equal(fractions(values, by_channel=True)[0], [[[0.5, -1]], [[1, 0]]])
@@ -153,8 +163,8 @@ def test_confident_means_predicted_with_enough_probability():
     assert confident(probabilities, 1, 0.2).tolist() == [False, False, True, False]
 
 
-def test_similarity_of_flat_maps_is_the_formula_s():
-    """Without variance only the luminance term is left, with C1 = (0.01 range)^2."""
+def test_similarity_of_flat_maps_follows_the_formula():
+    """Without variance only the luminance term remains, with C1 = (0.01 range)^2."""
     flat = [np.full((1, 12, 13, 2), value) for value in (0.2, 0.5, -0.5)]
     expected = (2 * 0.2 * 0.5 + 0.01**2) / (0.2**2 + 0.5**2 + 0.01**2)
     assert np.allclose(similarity(flat[0], flat[1]), expected)
@@ -169,7 +179,7 @@ def masks(*groups: range) -> list[np.ndarray]:
     return [np.isin(np.arange(60), group) for group in groups]
 
 
-def test_the_class_map_is_of_the_candidate_learnt_best(gan, pairs):
+def test_the_class_map_is_of_the_candidate_reproduced_best(gan, pairs):
     images, maps = pairs[0], pairs[1].copy()
     maps[[2, 31]] = 0
     options = {"epochs": 5, "batch_size": 4, "seed": 1, "min_objects": 10}
@@ -198,6 +208,97 @@ def test_too_few_objects_are_reported_and_nothing_is_trained(gan, pairs):
     assert (none.trained_on, none.candidates, none.score) == (9, 0, pytest.approx(np.nan, nan_ok=True))
 
 
+def test_a_picture_that_does_not_follow_the_map_is_rejected(gan, pairs):
+    images, maps = pairs
+    options = {"epochs": 5, "batch_size": 4, "seed": 1, "min_objects": 10}
+    learnt = class_map(gan, images, maps, *masks(range(20), range(20)), **options)
+    own, generated = learnt.own.ravel(), learnt.generated.ravel()
+    a, b = own - own.mean(), generated - generated.mean()
+    assert learnt.correlation == pytest.approx((a * b).sum() / ((a * a).sum() * (b * b).sum()) ** 0.5, abs=1e-5)
+    assert 0 < learnt.correlation < 1
+    for limit in (0.9 * learnt.correlation, 1.0):
+        again = class_map(gan, images, maps, *masks(range(20), range(20)), **options, min_correlation=limit)
+        assert again.correlation == learnt.correlation
+        if limit < 1:
+            assert (again.reason, again.chosen, again.score) == ("", learnt.chosen, learnt.score)
+        else:
+            words = f"correlation {learnt.correlation:.2f} of the picture with the object's map"
+            assert (again.reason, again.chosen, again.own) == (f"not learnt: {words}", -1, None)
+            assert (again.trained_on, again.candidates) == (20, 20)
+    flat = class_map(gan, images, np.ones_like(maps), *masks(range(20), range(20)), **options, min_correlation=-1)
+    assert flat.reason.startswith("not learnt: correlation nan") and np.isnan(flat.correlation)
+
+
+def median_ssim(maps, others):
+    return np.median([similarity(one[None], other[None])[0] for one, other in zip(maps, others, strict=True)])
+
+
+def test_class_maps_are_those_of_each_group_and_kind(gan, pairs):
+    images, maps = pairs
+    ids = np.array([f"object {row}" for row in range(60)])
+    options = {"epochs": 2, "batch_size": 4, "seed": 1, "min_objects": 10}
+    rows = {"first": range(20), "few": range(20, 25), "last": range(30, 60)}
+    training, candidates = np.arange(60) % 5 > 0, np.arange(60) % 2 == 0
+    by_kind = {"signed": maps, "absolute": np.abs(maps)}
+
+    def group(name):
+        some = list(rows[name])
+        of_these = {kind: values[some] for kind, values in by_kind.items()}
+        return Group(name, ids[some], images[some], of_these, training[some], candidates[some])
+
+    seen = []
+
+    def more(group, kind):
+        seen.append((group.name, kind))
+        return {"held_out_l1": np.abs(gan.generate(images[25:30]) - fractions(by_kind[kind][25:30])).mean()}
+
+    table, arrays = class_maps(gan, map(group, rows), more, **options)
+    assert [(row["group"], row["map"]) for row in table] == [(name, kind) for name in rows for kind in by_kind]
+    assert seen == [(name, kind) for name in ("first", "last") for kind in by_kind]
+    assert {name: values.shape for name, values in arrays.items()} == dict.fromkeys(arrays, (3, 2, 22, 24, 1))
+    for index, row in enumerate(table):
+        i, j = divmod(index, 2)
+        some = list(rows[row["group"]])
+        learnt = class_map(gan, images[some], by_kind[row["map"]][some], training[some], candidates[some], **options)
+        assert (row["trained_on"], row["candidates"], row["dead"]) == (learnt.trained_on, learnt.candidates, 0)
+        assert row["note"] == learnt.reason
+        if row["group"] == "few":
+            assert row["note"] == "4 maps to learn from, 10 are needed" and "id" not in row and "score" not in row
+            assert all(np.isnan(values[i, j]).all() for values in arrays.values())
+            continue
+        assert row["id"] == ids[some[learnt.chosen]]
+        assert (row["score"], row["correlation"]) == (learnt.score, learnt.correlation)
+        assert row["median_score"] == np.median(learnt.scores)
+        assert row["held_out_l1"] == more(group(row["group"]), row["map"])["held_out_l1"]  # asked while it was trained
+        assert np.array_equal(arrays["image"][i, j], images[some[learnt.chosen]])
+        assert np.array_equal(arrays["own"][i, j], learnt.own)
+        assert np.array_equal(arrays["generated"][i, j], learnt.generated)
+
+
+def test_held_out_scores_are_medians_of_similarities(gan, learnt, pairs):
+    images, maps = pairs[0][48:], pairs[1][48:].copy()
+    maps[3] = 0
+    gan.train(pairs[0][:8], pairs[1][:8], epochs=2, batch_size=4)
+    mean_map = fractions(pairs[1][:8]).mean(axis=0)
+    found = held_out_scores(gan, images, maps, mean_map)
+    alive = [row for row in range(12) if row != 3]
+    own = [maps[row] / np.abs(maps[row]).max() for row in alive]
+    assert found["held_out"] == 11
+    generated = [gan.generate(images[[row]])[0] for row in alive]
+    assert found["held_out_score"] == pytest.approx(median_ssim(own, generated), abs=1e-6)
+    assert found["held_out_score_of_mean_map"] == pytest.approx(median_ssim(own, [mean_map] * 11), abs=1e-6)
+    assert found["held_out_score_of_mean_map"] == mean_map_score(maps[alive], mean_map)
+    assert held_out_scores(gan, images, np.zeros_like(maps), mean_map) == {"held_out": 0}
+    assert held_out_scores(gan, images[:0], maps[:0], mean_map) == {"held_out": 0}
+
+
+def test_the_module_is_imported_without_scikit_image():
+    top = [
+        node for node in ast.parse(inspect.getsource(pix2pixai)).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert top and not [node for node in top if "skimage" in ast.unparse(node)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -206,15 +307,15 @@ def test_too_few_objects_are_reported_and_nothing_is_trained(gan, pairs):
         ({"patch": 20}, "patch: must be one of 16, 34, 70, got 20"),
     ],
 )
-def test_wrong_options(options, message):
+def test_options_out_of_range_are_errors(options, message):
     with pytest.raises(InputError, match=message):
         Pix2Pix((22, 24, 1), **options)
 
 
-def test_wrong_arrays(gan, pairs):
+def test_arrays_that_do_not_fit_are_errors(gan, pairs):
     images, maps = pairs
     for some, others, options, message in (
-        (images[:2], maps[:3], {}, "maps: must be one an image, and at least one, got 3 for 2 images"),
+        (images[:2], maps[:3], {}, "maps: must be one per image, and at least one, got 3 for 2 images"),
         (images[:0], maps[:0], {}, "and at least one, got 0 for 0 images"),
         (images[:, :20], maps, {}, r"images: must be \(N, 22, 24, 1\), got \(60, 20, 24, 1\)"),
         (images, np.where(np.arange(60)[:, None, None, None] == 7, np.nan, maps), {}, "maps: row 7 is not finite"),

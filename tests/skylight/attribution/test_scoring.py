@@ -1,4 +1,4 @@
-"""The score is the one before the last softmax or sigmoid, of the same weights, and the model stays as it was."""
+"""The score is the input of the last softmax or sigmoid, with the weights of the model, which does not change."""
 
 import gc
 import threading
@@ -27,7 +27,7 @@ SHAPE = (5, 6, 2)
 
 
 def head(*last, shape=SHAPE):
-    """A small network that ends in the given layers."""
+    """Return a small network that ends with the given layers."""
     image = layers.Input(shape)
     x = layers.Flatten()(layers.Conv2D(3, 3, activation="relu")(image))
     for layer in last:
@@ -76,7 +76,7 @@ def test_score_is_the_input_of_the_sigmoid(last, images):
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "tanh"])
-def test_other_outputs_are_explained_as_they_are(activation, images):
+def test_the_score_is_the_output_if_there_is_no_softmax_or_sigmoid(activation, images):
     model = head(layers.Dense(2, activation=activation))
     assert np.array_equal(score_model(model).predict(images, verbose=0), model.predict(images, verbose=0))
 
@@ -92,7 +92,7 @@ def test_score_of_sequential_and_nested_models(images):
         assert scores.std() > 0
 
 
-def test_score_model_is_made_once_and_follows_training(images):
+def test_score_model_is_made_once_and_has_the_current_weights(images):
     model = head(layers.Dense(4, activation="softmax", name="preds"))
     scores = score_model(model)
     before = scores.predict(images, verbose=0)
@@ -102,7 +102,7 @@ def test_score_model_is_made_once_and_follows_training(images):
     assert [layer.name for layer in scores.layers] == [layer.name for layer in model.layers]
 
 
-def test_model_stays_as_it_was(images):
+def test_the_model_does_not_change(images):
     model = vgg6(2, (32, 32, 3))
     model.get_layer("conv1").trainable = False
     state = [
@@ -120,18 +120,18 @@ def test_model_stays_as_it_was(images):
     assert state[3] == [variable.path for variable in model.trainable_variables]
 
 
-def test_a_model_that_nobody_holds_is_freed(images):
+def test_a_model_without_references_is_freed(images):
     model = head(layers.Dense(3))
     resolve_targets(model, images)
     output_model(model)
     ghosts = [weakref.ref(thing) for thing in (model, score_model(model), model.layers[1])]
     del model
-    for _ in range(3):  # the first frees the model, which lets go of what was made for it, which has cycles itself
+    for _ in range(3):  # the first frees the model; then the cached objects, which have reference cycles, can be freed
         gc.collect()
     assert [ghost() for ghost in ghosts] == [None] * 3
 
 
-def test_targets():
+def test_targets_are_the_predicted_class_one_class_or_one_per_input():
     model = periodic_cnn(5)
     images = np.random.default_rng(0).random((9, 22, 24, 1)).astype(np.float32)
     predicted = model.predict(images, verbose=0).argmax(axis=1)
@@ -161,14 +161,14 @@ def test_the_only_target_of_a_single_output_is_zero(images):
         ("star", r"targets: must be integers"),
     ],
 )
-def test_wrong_targets(targets, message, images):
+def test_wrong_targets_are_errors(targets, message, images):
     model = head(layers.Dense(4))
     model.name = "small"
     with pytest.raises(InputError, match=message):
         resolve_targets(model, images, targets)
 
 
-def test_wrong_inputs(images):
+def test_inputs_of_the_wrong_shape_are_errors(images):
     model = head(layers.Dense(4))
     for wrong in (images[0], images[..., :1], images[:, :3]):
         with pytest.raises(InputError, match=r"takes \(N, 5, 6, 2\), got"):
@@ -181,7 +181,7 @@ class Subclassed(keras.Model):
         return inputs
 
 
-def test_models_that_cannot_be_explained():
+def test_models_that_cannot_be_explained_are_errors():
     image = layers.Input(SHAPE)
     with pytest.raises(InputError, match="must be a functional Keras model"):
         score_model(Subclassed())
@@ -193,25 +193,25 @@ def test_models_that_cannot_be_explained():
         score_model(keras.Model(image, layers.ReLU()(image)))
 
 
-def test_two_are_at_work_and_come_in_their_order():
+def test_two_jobs_run_at_a_time_and_their_results_keep_the_order():
     both = threading.Barrier(2, timeout=20)
 
     def run(number):
         if 0 < number < 5:
-            both.wait()  # breaks unless another one is at work
+            both.wait()  # raises an error unless another job is running
         time.sleep(0.05 if number % 2 else 0)
         if number == 6:
-            raise InputError("of the sixth")
+            raise InputError("of job six")
         return number
 
     found = two_at_a_time(run, ([number] for number in range(7)))
     assert [next(found) for _ in range(6)] == [0, 1, 2, 3, 4, 5]
-    with pytest.raises(InputError, match="of the sixth"):
+    with pytest.raises(InputError, match="of job six"):
         next(found)
     assert list(two_at_a_time(run, iter([]))) == []
 
 
-def test_batches_join_to_the_whole_and_trace_once(images):
+def test_batches_equal_one_large_batch_and_are_traced_once(images):
     model = head(layers.Dense(4))
     whole = score_model(model).predict(images, verbose=0)
     traces = []

@@ -1,4 +1,4 @@
-"""Shapley values against shap, and against what they must sum to."""
+"""Shapley values against shap, and against the sums that they must have."""
 
 import warnings
 
@@ -8,8 +8,8 @@ import pytest
 import shap
 from keras import layers
 
+from skylight.attribution import background, deep_shap, gradient_shap
 from skylight.attribution.scoring import score_model
-from skylight.attribution.shapley import background, deep_shap, gradient_shap
 from skylight.errors import InputError
 from tests.skylight.attribution.small_networks import SHAPE, weights_of
 
@@ -22,7 +22,7 @@ def typical():
 
 
 def residual():
-    """A network with batch normalisation, a sum, depthwise and separable convolutions, and other activations."""
+    """Return a network with batch normalisation, a sum, a separable convolution and several activations."""
     keras.utils.set_random_seed(4)
     image = layers.Input(SHAPE)
     x = layers.Conv2D(4, 3, padding="same", use_bias=False)(image)
@@ -43,7 +43,7 @@ def explained(explainer, images, **options):
         return explainer.shap_values(images, **options)
 
 
-def test_deep_shap_is_that_of_shap(classifier, images, typical):
+def test_deep_shap_equals_that_of_shap(classifier, images, typical):
     theirs = explained(shap.DeepExplainer(score_model(classifier), typical), images)
     expected = np.stack([values[..., target] for values, target in zip(theirs, TARGETS, strict=True)])
     assert np.allclose(deep_shap(classifier, images, TARGETS, background=typical), expected, atol=1e-5)
@@ -58,7 +58,7 @@ def test_deep_shap_is_complete(batch_size, classifier, images, typical):
         assert np.allclose(maps.sum(axis=(1, 2, 3)), owed, atol=1e-4)
 
 
-def test_one_constant_image_is_deeplift(classifier, images):
+def test_a_number_as_background_is_one_constant_image(classifier, images):
     assert np.allclose(
         deep_shap(classifier, images, background=0.5),
         deep_shap(classifier, images, background=np.full((1, *SHAPE), 0.5)),
@@ -88,7 +88,7 @@ def test_gradient_shap_agrees_with_shap_within_the_noise(classifier, images, typ
         return_variances=True,
     )
     ours = gradient_shap(classifier, images, TARGETS, background=typical, samples=samples, batch_size=500)
-    error = np.sqrt(2 * variances[0] / np.sqrt(samples)) + 1e-6  # shap's is over the root
+    error = np.sqrt(2 * variances[0] / np.sqrt(samples)) + 1e-6  # shap divides its variance by the root of samples
     assert np.sqrt(np.mean(((ours - theirs[..., 0]) / error) ** 2)) < 1.5
 
 
@@ -99,7 +99,7 @@ def test_gradient_shap_is_complete_within_the_noise(classifier, images, typical)
     assert np.allclose(maps.sum(axis=(1, 2, 3)), owed, atol=0.05 * np.abs(owed).max())
 
 
-def test_sampling_is_set_by_the_seed(classifier, images, typical):
+def test_the_seed_determines_the_samples(classifier, images, typical):
     one, same, other = (
         gradient_shap(classifier, images, background=typical, samples=3, seed=seed) for seed in (1, 1, 2)
     )
@@ -107,7 +107,7 @@ def test_sampling_is_set_by_the_seed(classifier, images, typical):
     assert not np.allclose(one, other)
 
 
-def test_background_is_drawn_by_the_seed():
+def test_the_seed_determines_the_background():
     inputs = np.arange(50.0).reshape(50, 1, 1, 1)
     drawn = background(inputs, 10, seed=3)
     assert drawn.shape == (10, 1, 1, 1)
@@ -120,7 +120,7 @@ def test_background_is_drawn_by_the_seed():
 
 
 @pytest.mark.parametrize("gate", [lambda x: layers.Multiply()([x, x]), layers.LayerNormalization(), keras.ops.tanh])
-def test_a_layer_that_deep_shap_does_not_know(gate, images):
+def test_a_layer_that_deep_shap_does_not_support_is_an_error(gate, images):
     keras.utils.set_random_seed(0)
     image = layers.Input(SHAPE)
     model = keras.Model(image, layers.Dense(2)(layers.Flatten()(gate(layers.Conv2D(3, 3)(image)))), name="gated")
@@ -130,13 +130,13 @@ def test_a_layer_that_deep_shap_does_not_know(gate, images):
 
 
 @pytest.mark.parametrize("method", [deep_shap, gradient_shap])
-def test_wrong_options(method, classifier, images):
+def test_wrong_backgrounds_are_errors(method, classifier, images):
     with pytest.raises(InputError, match=r"background: must be a number or images like the inputs, got \(3, 8, 8, 2\)"):
         method(classifier, images, background=np.zeros((3, 8, 8, 2)))
     with pytest.raises(InputError, match=r"background: must be .* got \(0, 8, 9, 2\)"):
         method(classifier, images, background=images[:0])
 
 
-def test_gradient_shap_needs_samples(classifier, images):
+def test_gradient_shap_without_samples_is_an_error(classifier, images):
     with pytest.raises(InputError, match="samples: must be at least 1, got 0"):
         gradient_shap(classifier, images, samples=0)

@@ -1,4 +1,4 @@
-"""Sparseness against the mean absolute difference that Gini defined it by."""
+"""Sparseness against the definition of the Gini index: the mean absolute difference of all pairs."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ def test_against_the_mean_difference_of_all_pairs():
         differences = np.abs(one.reshape(-1, 1) - one.reshape(1, -1))
         assert gini == pytest.approx(differences.mean() / (2 * one.mean()))
     assert np.array_equal(maps, before)
-    assert np.allclose(sparseness(1e-9 * maps), found)  # no scale is special
+    assert np.allclose(sparseness(1e-9 * maps), found)  # the scale of a map does not matter
     assert np.allclose(sparseness(-maps), found)
 
 
-def test_known_answers():
+def test_maps_with_a_known_index():
     maps = np.zeros((4, 200, 200))
     maps[0, 3, 5] = -2e-3
     maps[1] = 7

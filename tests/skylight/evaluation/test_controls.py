@@ -1,4 +1,4 @@
-"""The controls: an edge detector by its kernels, and noise that is new at every call."""
+"""The controls: an edge detector against its two kernels, and noise that is independent at every call."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from skylight.evaluation.controls import edges, random_maps
 
 
-def test_edges_by_the_two_kernels():
+def test_edges_equal_the_sobel_kernels():
     inputs = np.random.default_rng(0).normal(size=(2, 6, 7, 3)).astype(np.float32)
     kernel = np.array([[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
     maps = edges(None, inputs)
@@ -19,7 +19,7 @@ def test_edges_by_the_two_kernels():
     assert not edges(None, np.full((1, 6, 7, 1), 3.0)).any()
 
 
-def test_random_maps_are_new_each_time_and_the_same_by_seed():
+def test_random_maps_differ_between_calls_and_are_set_by_the_seed():
     inputs = np.zeros((5, 30, 40, 3))
     first, again = random_maps(1), random_maps(1)
     one, two = first(None, inputs), first(None, inputs)

@@ -1,4 +1,4 @@
-"""Rates of a detector against counting by hand."""
+"""Error rates against counts by hand."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,12 @@ LABELS = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0])
 SCORES = np.array([0.9, 0.5, 0.4, 0.8, 0.1, 0.6, 0.2, 0.3, 0.0, 0.49])
 
 
-def test_rates_are_counts():
+def test_rates_are_shares_of_the_candidates():
     assert rates(LABELS, SCORES) == {"accuracy": 0.8, "fnr": 0.25, "fpr": 1 / 6}
     assert np.isnan(rates(LABELS[:4], SCORES[:4])["fpr"])
 
 
-def test_bootstrap_errors_are_those_of_a_share():
+def test_bootstrap_errors_agree_with_the_binomial_distribution():
     rng = np.random.default_rng(0)
     labels, right = rng.integers(0, 2, 2000), rng.random(2000) < 0.9
     scores = np.where(right, labels, 1 - labels).astype(float)
@@ -40,7 +40,7 @@ def test_the_trade_off_has_the_rates_of_every_threshold():
         assert np.allclose((row.fpr, row.fnr), (expected["fpr"], expected["fnr"]))
 
 
-def test_bins_of_snr_have_their_own_rates():
+def test_each_bin_of_snr_has_the_rates_of_its_candidates():
     snr = np.array([3, 4, 5, 9, 3, 4, 7, 8, 9, 30])
     table = rates_by_snr(LABELS, SCORES, snr, [3, 5, 10, 20])
     assert list(table["real"]) == [2, 2, 0] and list(table["artifacts"]) == [2, 3, 0]

@@ -1,4 +1,4 @@
-"""One call, one table: on a network whose evidence is known, the right map wins and the controls are at chance."""
+"""The table for a network whose evidence is known: the right map scores best, and the controls are at chance."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from skylight.attribution import METHODS
+from skylight.attribution import gradcam, gradient_x_input, saliency
 from skylight.errors import InputError
 from skylight.evaluation.explanations import LOCALISATION, METRICS, bootstrap_error, evaluate
 from skylight.networks.periodic_cnn import periodic_cnn
@@ -20,7 +20,7 @@ PATCH[2:5, 3:7] = True
 
 @pytest.fixture(scope="module")
 def network():
-    """Its second class is the sum of the patch; it looks at nothing else."""
+    """Return a network whose second class is the sum of the patch; all other pixels have no effect."""
     image = layers.Input(SHAPE)
     x = layers.Flatten()(layers.DepthwiseConv2D(1, name="scale")(image))
     model = keras.Model(image, layers.Dense(2, activation="softmax", name="preds")(x))
@@ -43,7 +43,7 @@ def masks():
 METHODS_ASKED = {
     "gradient_x_input": {},
     "smoothgrad": {"samples": 3},
-    "upside down": lambda model, inputs, targets: -METHODS["gradient_x_input"](model, inputs, targets),
+    "negative": lambda model, inputs, targets: -gradient_x_input(model, inputs, targets),
     "dead": lambda model, inputs, targets: np.zeros((*inputs.shape[:3], 1)),
 }
 
@@ -59,28 +59,26 @@ def value(table):
     return lambda method, metric: wide.loc[method, metric]
 
 
-def test_every_method_and_both_controls_meet_every_metric(table):
+def test_every_method_and_control_has_every_metric(table):
     assert list(table.columns) == ["method", "metric", "layer", "value", "error", "n"]
     assert list(table["method"].unique()) == [*METHODS_ASKED, "random", "edges"]
     for _, rows in table.groupby("method"):
         assert list(rows["metric"]) == [*METRICS[:-2], *METRICS[-2:], *METRICS[-2:]]
         assert list(rows["layer"]) == [""] * (len(METRICS) - 2) + ["preds", "preds", "scale", "scale"]
-    # a map without anything above 0 has no relevance to find in the mask
-    living = ~(
-        (table["method"] == "dead") | ((table["method"] == "upside down") & (table["metric"] == "relevance_mass"))
-    )
+    # a map without positive values has no relevance mass
+    living = ~((table["method"] == "dead") | ((table["method"] == "negative") & (table["metric"] == "relevance_mass")))
     assert (table.loc[living, "n"] == N).all()
     assert np.isfinite(table.loc[living, ["value", "error"]].to_numpy()).all()
 
 
-def test_the_right_map_is_best_and_its_opposite_worst(value):
+def test_the_right_map_scores_best_and_its_negative_worst(value):
     for metric, sign in (("insertion", 1), ("deletion", -1), ("faithfulness_correlation", 1)):
-        right, random, wrong = (sign * value(name, metric) for name in ("gradient_x_input", "random", "upside down"))
+        right, random, wrong = (sign * value(name, metric) for name in ("gradient_x_input", "random", "negative"))
         assert right > random + 0.1
         assert random > wrong + 0.1
 
 
-def test_the_right_map_is_in_the_mask_and_the_random_one_at_chance(value, network):
+def test_the_right_map_is_inside_the_mask_and_the_random_map_is_at_chance(value, network):
     many = np.random.default_rng(1).uniform(0.1, 1, (300, *SHAPE)).astype(np.float32)
     masks = np.repeat(PATCH[None], len(many), axis=0)
     table = evaluate(network, many, 1, [], masks, metrics=list(LOCALISATION))
@@ -91,7 +89,7 @@ def test_the_right_map_is_in_the_mask_and_the_random_one_at_chance(value, networ
         assert abs(table.loc[metric, "value"] - chance) < 4 * table.loc[metric, "error"]
 
 
-def test_randomisation_tells_who_looked_at_the_network(table):
+def test_randomisation_shows_which_maps_depend_on_the_weights(table):
     rows = table[table["layer"] != ""].set_index(["method", "metric", "layer"])["value"]
     for metric in ("randomisation", "randomisation_absolute"):
         for layer in ("preds", "scale"):
@@ -100,25 +98,25 @@ def test_randomisation_tells_who_looked_at_the_network(table):
             assert rows["gradient_x_input", metric, layer] < 0.5
 
 
-def test_absolute_values_see_the_map_behind_a_turned_sign(network, inputs):
-    turning = iter([1, -1, 1])
+def test_absolute_randomisation_ignores_a_change_of_sign(network, inputs):
+    signs = iter([1, -1, 1])
 
-    def turned(model, inputs, targets):
-        return inputs * next(turning)
+    def flipping(model, inputs, targets):
+        return inputs * next(signs)
 
-    table = evaluate(network, inputs, 1, {"turned": turned}, metrics=["randomisation", "randomisation_absolute"])
-    rows = table[table["method"] == "turned"]
+    table = evaluate(network, inputs, 1, {"flipping": flipping}, metrics=["randomisation", "randomisation_absolute"])
+    rows = table[table["method"] == "flipping"]
     assert list(rows["metric"]) == ["randomisation", "randomisation_absolute"] * 2
     assert np.allclose(rows["value"], [-1, 1, 1, 1])
 
 
-def test_noise_moves_what_looks_at_the_input(value):
+def test_sensitivity_of_maps_that_depend_on_the_input(value):
     assert value("random", "sensitivity") == pytest.approx(2**-0.5, rel=0.05)  # unrelated uniform maps
     assert 0 < value("gradient_x_input", "sensitivity") < 0.3
     assert value("random", "sparseness") == pytest.approx(1 / 3, abs=0.03)
 
 
-def test_a_dead_map_has_no_number_where_none_exists(table):
+def test_metrics_that_are_not_defined_for_a_map_of_zeros_are_missing(table):
     dead = table[table["method"] == "dead"].set_index("metric")
     for metric in ("faithfulness_correlation", "relevance_mass", "sparseness", "sensitivity"):
         assert dead.loc[metric, "n"] == 0
@@ -127,7 +125,7 @@ def test_a_dead_map_has_no_number_where_none_exists(table):
     assert dead.loc["roc_auc", "value"] == 0.5
 
 
-def test_the_same_call_gives_the_same_table_and_another_seed_does_not(network, inputs, masks, table):
+def test_the_seed_determines_the_table(network, inputs, masks, table):
     assert evaluate(network, inputs, 1, METHODS_ASKED, masks).equals(table)
     other = evaluate(network, inputs, 1, METHODS_ASKED, masks, seed=1)
     changed = ["faithfulness_correlation", "sensitivity"]
@@ -136,12 +134,12 @@ def test_the_same_call_gives_the_same_table_and_another_seed_does_not(network, i
         assert pair[0]["value"].item() != pair[1]["value"].item()
 
 
-def test_predicted_classes_are_the_targets_of_shuffled_networks_too(network, inputs):
+def test_the_predicted_classes_are_also_the_targets_for_shuffled_networks(network, inputs):
     asked = []
 
     def spy(model, inputs, targets):
         asked.append(targets)
-        return METHODS["saliency"](model, inputs, targets)
+        return saliency(model, inputs, targets)
 
     evaluate(network, inputs, None, {"spy": spy}, metrics=["randomisation", "sensitivity"])
     predicted = network.predict(inputs, verbose=0).argmax(axis=1)
@@ -149,7 +147,7 @@ def test_predicted_classes_are_the_targets_of_shuffled_networks_too(network, inp
     assert all(np.array_equal(targets, predicted) for targets in asked)
 
 
-def test_without_masks_there_is_no_localisation_and_metrics_can_be_chosen(network, inputs):
+def test_localisation_needs_masks_and_metrics_can_be_chosen(network, inputs):
     table = evaluate(network, inputs, 1, ["saliency"], layers=["scale"])
     assert set(table["metric"]) == set(METRICS) - set(LOCALISATION)
     assert list(table.loc[table["metric"] == "randomisation", "layer"]) == ["scale"] * 3
@@ -159,7 +157,7 @@ def test_without_masks_there_is_no_localisation_and_metrics_can_be_chosen(networ
     assert (table["n"] == 1).all()
 
 
-def test_the_periodic_network_is_measured_and_stays_as_it_was():
+def test_the_periodic_network_is_measured_and_does_not_change():
     model = periodic_cnn(3)
     model.get_layer("conv2d1").trainable = False
     inputs = np.random.default_rng(0).random((4, 22, 24, 1)).astype(np.float32)
@@ -170,7 +168,7 @@ def test_the_periodic_network_is_measured_and_stays_as_it_was():
         "gradcam": {},
         "guided_backpropagation": {},
         "deep_shap": {},
-        "gradcam of the first": partial(METHODS["gradcam"], layer="conv2d1"),
+        "gradcam of the first": partial(gradcam, layer="conv2d1"),
     }
     table = evaluate(model, inputs, None, asked)
     layers_seen = table.loc[(table["method"] == "deep_shap") & (table["metric"] == "randomisation"), "layer"]
@@ -180,7 +178,7 @@ def test_the_periodic_network_is_measured_and_stays_as_it_was():
     assert [layer.get_config() for layer in model.layers] == layers_of_it
 
 
-def test_bootstrap_error_is_that_of_the_mean():
+def test_bootstrap_error_is_the_standard_error_of_the_mean():
     values = np.random.default_rng(0).normal(size=400)
     assert bootstrap_error(values) == pytest.approx(values.std() / 20, rel=0.1)
     assert bootstrap_error(values, seed=3) == bootstrap_error(values, seed=3)
@@ -193,16 +191,16 @@ def test_bootstrap_error_is_that_of_the_mean():
     [
         (["lime"], "methods: must be among saliency, .*, got lime"),
         ({"smoothgrad": {"sample": 3}}, "methods: smoothgrad: got an unexpected keyword argument 'sample'"),
-        (["edges"], "methods: edges is a control, which is always in the table"),
-        ({"flat": lambda model, inputs, targets: inputs[:, 0]}, r"methods: flat must give maps \(12, 8, 9, C\), got"),
+        (["edges"], "methods: edges is the name of a control, which is always in the table"),
+        ({"flat": lambda model, inputs, targets: inputs[:, 0]}, r"methods: flat must return maps \(12, 8, 9, C\), got"),
     ],
 )
-def test_wrong_methods(network, inputs, methods, message):
+def test_wrong_methods_are_errors(network, inputs, methods, message):
     with pytest.raises(InputError, match=message):
         evaluate(network, inputs, 1, methods)
 
 
-def test_wrong_masks_and_metrics(network, inputs, masks):
+def test_wrong_masks_and_metrics_are_errors(network, inputs, masks):
     with pytest.raises(InputError, match=r"masks: must be bool of shape \(12, 8, 9\), got float64 of"):
         evaluate(network, inputs, 1, ["saliency"], masks.astype(float))
     with pytest.raises(InputError, match="masks: must be bool of shape"):

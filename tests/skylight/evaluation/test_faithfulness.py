@@ -1,4 +1,4 @@
-"""The curves and correlations against loops that change one image at a time, and against what is obvious."""
+"""Curves and correlations against loops that change one image at a time, and against known results."""
 
 import keras
 import numpy as np
@@ -11,7 +11,9 @@ from skylight.evaluation.faithfulness import (
     deletion,
     faithfulness_correlation,
     insertion,
+    mean_drops,
     pearson,
+    picture_drops,
     random_sets,
 )
 
@@ -29,7 +31,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def linear():
-    """A regression without bias, which loses with each pixel its weights times its inputs."""
+    """Return a linear regression without bias: removing a pixel reduces its output by weights times inputs."""
     image = layers.Input(SHAPE)
     return keras.Model(image, layers.Dense(1, use_bias=False)(layers.Flatten()(image)))
 
@@ -40,7 +42,7 @@ def random():
 
 
 def curve(model, start, end, target, relevance, counts):
-    """The definition: sort the pixels, move them one by one, ask the network."""
+    """Compute a curve by definition: sort the pixels, replace them one by one, run the network."""
     order = sorted(np.ndindex(relevance.shape), key=lambda pixel: -relevance[pixel])
     image, images = start.copy(), []
     for count in range(len(order) + 1):
@@ -71,7 +73,7 @@ def test_insertion_and_deletion_against_the_definition(network, random, steps, c
             assert areas["out"][i] == pytest.approx(np.sum(width * np.convolve(down, [0.5, 0.5], "valid")), abs=1e-6)
 
 
-def test_drops_are_those_of_blanking_the_first_pixels_one_by_one(network, random):
+def test_drops_equal_blanking_the_most_relevant_pixels_one_by_one(network, random):
     inputs, maps = random.normal(size=(3, *SHAPE)).astype(np.float32), random.normal(size=(3, 5, 6))
     counts, targets = [7, 0, 1, PIXELS], [2, 0, 1]
     drops = blanking_drops(network, inputs, targets, maps, counts, baseline=0.1, batch_size=4)
@@ -87,7 +89,65 @@ def test_drops_are_those_of_blanking_the_first_pixels_one_by_one(network, random
         blanking_drops(network, inputs, 0, maps, [1, 31])
 
 
-def test_inserting_backwards_is_deleting_forwards(network, random):
+def test_picture_drops_are_means_over_the_objects_of_a_class(network, random):
+    inputs, labels = random.normal(size=(6, *SHAPE)).astype(np.float32), np.array([0, 2, 0, 2, 0, 2])
+    pictures = {name: random.normal(size=(3, 5, 6)) for name in ("lighting", "mean_image")}
+    pictures["lighting"][2] = np.nan  # no picture of this class
+    counts = [1, 4]
+    table = picture_drops(network, inputs, labels, pictures, ["EW", "EA", "LPV"], counts, draws=3, seed=5)
+    found = [(row["class"], row["approach"], row["cells"]) for row in table]
+    approaches = {"EW": ["lighting", "mean_image", "random"], "LPV": ["mean_image", "random"]}
+    assert found == [
+        (name, approach, cells) for name, some in approaches.items() for approach in some for cells in counts
+    ]
+    draws = np.random.default_rng(5)
+    orders = {name: [draws.random((3, 5, 6)) for _ in range(3)] for name in approaches}
+    for row in table:
+        target = {"EW": 0, "LPV": 2}[row["class"]]
+        drops = []
+        for i, image in enumerate(inputs[labels == target]):
+            maps = (
+                [pictures[row["approach"]][target]]
+                if row["approach"] in pictures
+                else [o[i] for o in orders[row["class"]]]
+            )
+            ends = [curve(network, image, 0 * image, target, one, [0, row["cells"]]) for one in maps]
+            drops.append(np.mean([start - end for start, end in ends]))
+        assert row["objects"] == 3
+        assert row["drop"] == pytest.approx(sum(drops) / 3, abs=1e-6)
+        variance = sum((drop - sum(drops) / 3) ** 2 for drop in drops) / 2
+        assert row["error"] == pytest.approx((variance / 3) ** 0.5, abs=1e-6)
+    (alone,) = picture_drops(network, inputs[:1], labels[:1], {}, ["EW", "EA", "LPV"], [2], draws=1)
+    assert alone["objects"] == 1 and np.isnan(alone["error"])
+
+
+def test_mean_drops_compare_approaches_in_the_classes_that_they_have_pictures_of():
+    drops = {
+        ("EW", "gradcam"): 0.5,
+        ("EW", "random"): 0.1,
+        ("EW", "mean_image"): 0.3,
+        ("EA", "random"): 0.2,
+        ("EA", "mean_image"): 0.9,
+        ("EA", "saliency"): 0.7,
+        ("EW", "saliency"): 0.1,
+    }
+    table = [
+        {"class": name, "approach": approach, "cells": cells, "drop": drop * cells}
+        for (name, approach), drop in drops.items()
+        for cells in (1, 2)
+    ]
+    found = mean_drops(table, controls=["random", "mean_image"])
+    assert list(found) == ["gradcam", "saliency"]
+    assert found["gradcam"] == {
+        "classes": 1,
+        "1 cells": {"drop": 0.5, "random": 0.1, "mean_image": 0.3},
+        "2 cells": {"drop": 1.0, "random": 0.2, "mean_image": 0.6},
+    }
+    assert found["saliency"]["classes"] == 2
+    assert found["saliency"]["1 cells"] == pytest.approx({"drop": 0.4, "random": 0.15, "mean_image": 0.6})
+
+
+def test_insertion_in_reverse_order_equals_deletion(network, random):
     inputs, maps = random.normal(size=(3, *SHAPE)).astype(np.float32), random.normal(size=(3, 5, 6))
     forwards = deletion(network, inputs, 1, maps, steps=PIXELS)
     assert np.allclose(forwards, insertion(network, inputs, 1, -maps, steps=PIXELS), atol=1e-6)
@@ -107,11 +167,11 @@ def test_no_map_of_a_linear_model_beats_weights_times_inputs(linear, random):
 
 def test_equal_pixels_go_in_random_order_by_seed(linear):
     weights = np.zeros(SHAPE, np.float32)
-    weights[:2] = 1  # a tie broken by rows would find these first
+    weights[:2] = 1  # a tie broken by rows would insert these first
     linear.set_weights([weights.reshape(-1, 1)])
     inputs, flat = np.ones((200, *SHAPE), np.float32), np.zeros((200, 5, 6))
     areas = insertion(linear, inputs, 0, flat, steps=PIXELS, seed=1)
-    assert areas.mean() == pytest.approx(24 / 2, rel=0.02)  # half of the full output: no order is no knowledge
+    assert areas.mean() == pytest.approx(24 / 2, rel=0.02)  # half of the full output, as for a random order
     assert np.array_equal(areas, insertion(linear, inputs, 0, flat, steps=PIXELS, seed=1))
     assert not np.array_equal(areas, insertion(linear, inputs, 0, flat, steps=PIXELS, seed=2))
 
@@ -143,20 +203,20 @@ def test_random_sets_have_their_size_and_favour_no_pixel():
     assert np.allclose(sets.mean(axis=0), 0.25, atol=0.03)
 
 
-def test_pearson_of_what_is_constant_is_not_a_number(random):
+def test_pearson_correlation_with_a_constant_is_nan(random):
     a, b = random.normal(size=(2, 4, 9))
     assert np.allclose(pearson(a, b), [np.corrcoef(*pair)[0, 1] for pair in zip(a, b, strict=True)])
     assert np.isnan(pearson(np.ones((1, 9)), b[:1])).all()
 
 
-def test_what_does_not_fit_is_an_error(network, random):
+def test_wrong_arguments_are_errors(network, random):
     inputs, maps = np.zeros((2, *SHAPE)), np.zeros((2, 5, 6))
     for wrong in (maps[:1], maps[:, :4], maps[..., None], maps[0]):
-        with pytest.raises(InputError, match=r"maps: must be one an input, \(2, 5, 6\), got"):
+        with pytest.raises(InputError, match=r"maps: must be one per input, \(2, 5, 6\), got"):
             insertion(network, inputs, 0, wrong)
-        with pytest.raises(InputError, match="maps: must be one an input"):
+        with pytest.raises(InputError, match="maps: must be one per input"):
             faithfulness_correlation(network, inputs, 0, wrong)
-    with pytest.raises(InputError, match="maps: must be one an input"):
+    with pytest.raises(InputError, match="maps: must be one per input"):
         deletion(network, inputs, 0, maps[None])
     with pytest.raises(InputError, match="steps: must be at least 1, got 0"):
         deletion(network, inputs, 0, maps, steps=0)

@@ -1,4 +1,4 @@
-"""Each figure against its definition, and against what is obvious for perfect, opposite and constant maps."""
+"""Each measure against its definition, and on perfect, opposite and constant maps."""
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ def masks():
 
 
 def test_a_perfect_map_and_its_opposite(masks):
-    for figure in (pointing_game, relevance_mass, rank_accuracy, roc_auc):
-        assert np.array_equal(figure(masks.astype(float), masks), [1, 1, np.nan], equal_nan=True)
-        assert np.array_equal(figure(1.0 - masks, masks), [0, 0, np.nan], equal_nan=True)
+    for measure in (pointing_game, relevance_mass, rank_accuracy, roc_auc):
+        assert np.array_equal(measure(masks.astype(float), masks), [1, 1, np.nan], equal_nan=True)
+        assert np.array_equal(measure(1.0 - masks, masks), [0, 0, np.nan], equal_nan=True)
 
 
 def test_a_constant_map_is_as_good_as_chance(masks):

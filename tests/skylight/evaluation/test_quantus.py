@@ -1,4 +1,4 @@
-"""The same numbers as Quantus, where it has the metric."""
+"""Metrics that Quantus also has return the numbers of Quantus."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import quantus
 from keras import layers
 
-from skylight.attribution import METHODS
+from skylight.attribution import saliency
 from skylight.evaluation.complexity import sparseness
 from skylight.evaluation.faithfulness import deletion, faithfulness_correlation, random_sets
 from skylight.evaluation.localisation import pointing_game, rank_accuracy, relevance_mass, roc_auc
@@ -29,7 +29,7 @@ def case():
 
 
 def ask(metric, case, maps=None, **more):
-    """Quantus wants maps with their channel first, whatever the inputs have."""
+    """Call a metric of Quantus, which takes maps with the channel first even if the inputs have it last."""
     model, inputs, targets, own = case
     maps = own if maps is None else maps
     return np.array(
@@ -37,9 +37,10 @@ def ask(metric, case, maps=None, **more):
     )
 
 
-def test_deletion_is_pixel_flipping(case):
+@pytest.mark.slow
+def test_deletion_equals_pixel_flipping(case):
     model, inputs, targets, maps = case
-    # its own area needs numpy.trapz, which NumPy 2 no longer has; its curves start at the first pixel
+    # The area of Quantus needs numpy.trapz, which NumPy 2 no longer has; its curves start after the first pixel.
     flipping = quantus.PixelFlipping(features_in_step=1, perturb_baseline=0.25, **OPTIONS)
     intact = model.predict(inputs, verbose=0)[range(N), targets]
     curves = np.column_stack([intact, ask(flipping, case)])
@@ -47,7 +48,8 @@ def test_deletion_is_pixel_flipping(case):
     assert np.allclose(deletion(model, inputs, targets, maps, steps=PIXELS, baseline=0.25), expected, atol=1e-5)
 
 
-def test_faithfulness_correlation(case, monkeypatch):
+@pytest.mark.slow
+def test_faithfulness_correlation_equals_that_of_quantus(case, monkeypatch):
     model, inputs, targets, maps = case
     sets = [random_sets(PIXELS, 13, 30, [0, i]) for i in range(N)]
     drawn = (np.flatnonzero(sets[i][run]) for run in range(30) for i in range(N))
@@ -59,11 +61,11 @@ def test_faithfulness_correlation(case, monkeypatch):
     assert np.allclose(found, ask(metric, case), atol=1e-4)
 
 
-def test_average_sensitivity(case):
+def test_average_sensitivity_equals_that_of_quantus(case):
     model, inputs, targets, _ = case
 
     def explain(images):
-        return METHODS["saliency"](model, images, targets)[..., 0]
+        return saliency(model, images, targets)[..., 0]
 
     random = np.random.default_rng(5)
     width = 0.1 * np.ptp(inputs, axis=(1, 2, 3), keepdims=True).reshape(N, 1)
@@ -80,7 +82,7 @@ def test_average_sensitivity(case):
     assert np.allclose(found, expected, rtol=1e-4)
 
 
-def test_sparseness(case):
+def test_sparseness_equals_that_of_quantus(case):
     maps = np.abs(case[3])
     assert np.allclose(sparseness(maps), ask(quantus.Sparseness(**OPTIONS), case, maps), atol=1e-6)
 
@@ -94,7 +96,7 @@ def test_sparseness(case):
         (roc_auc, quantus.AUC),
     ],
 )
-def test_localisation(case, ours, theirs):
+def test_localisation_equals_that_of_quantus(case, ours, theirs):
     masks = np.zeros((N, ROWS, COLUMNS), bool)
     masks[:, 2:5, 3:8] = True
     maps = np.abs(case[3])

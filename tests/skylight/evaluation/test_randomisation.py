@@ -1,4 +1,4 @@
-"""The cascade shuffles the layers it says, from the top, in a copy; the similarity is Spearman's."""
+"""The cascade shuffles layers of a copy, from the output down; the similarity is Spearman's correlation."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from scipy.stats import spearmanr
 
-from skylight.attribution import METHODS
+from skylight.attribution import saliency
 from skylight.errors import InputError
 from skylight.evaluation.randomisation import cascade, similarity
 
@@ -27,7 +27,7 @@ def network():
     return model
 
 
-def test_layers_are_shuffled_from_the_top_one_more_each_time(network):
+def test_layers_are_shuffled_one_by_one_from_the_output_down(network):
     original = {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
     seen = []
     for name, shuffled in cascade(network):
@@ -39,7 +39,7 @@ def test_layers_are_shuffled_from_the_top_one_more_each_time(network):
     assert seen == NAMES
 
 
-def test_the_model_stays_as_it_was(network):
+def test_the_model_does_not_change(network):
     network.get_layer("first").trainable = False
     state = [network.get_weights(), [layer.trainable for layer in network.layers]]
     for _, shuffled in cascade(network):
@@ -48,7 +48,7 @@ def test_the_model_stays_as_it_was(network):
     assert [layer.trainable for layer in network.layers] == state[1]
 
 
-def test_the_seed_decides(network):
+def test_the_seed_determines_the_shuffling(network):
     def last(seed):
         return [[*weights] for weights in [model.get_weights() for _, model in cascade(network, seed=seed)][-1]]
 
@@ -57,32 +57,32 @@ def test_the_seed_decides(network):
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_looking_at_some_layers_shuffles_all_above_them(network):
+def test_stopping_at_some_layers_shuffles_all_layers_above_them(network):
     every = {name: model.get_weights() for name, model in cascade(network)}
     some = {name: model.get_weights() for name, model in cascade(network, ["first", "norm"])}
     assert list(some) == ["norm", "first"]
     for name, weights in some.items():
         assert all(np.array_equal(a, b) for a, b in zip(weights, every[name], strict=True))
-    with pytest.raises(InputError, match=r"layers: no layer flatten with weights in .*, which has first, second"):
+    with pytest.raises(InputError, match=r"layers: .* has no layer flatten with weights; it has first, second"):
         list(cascade(network, ["flatten"]))
 
 
-def test_layers_of_a_nested_model_count_one_by_one(network):
+def test_layers_of_a_nested_model_are_shuffled_one_by_one(network):
     image = layers.Input((8, 8, 1))
     nested = keras.Model(image, layers.Dense(2, name="top")(network(layers.Rescaling(0.5)(image))))
     assert [name for name, _ in cascade(nested)] == ["top", *NAMES]
 
 
-def test_a_gradient_follows_the_weights_through_one_compiled_function(network):
+def test_a_compiled_gradient_uses_the_shuffled_weights(network):
     inputs = np.random.default_rng(1).random((3, 8, 8, 1)).astype(np.float32)
     for _, shuffled in cascade(network):
         fresh = keras.models.clone_model(shuffled)
         fresh.set_weights(shuffled.get_weights())
-        maps = [METHODS["saliency"](model, inputs, 1) for model in (shuffled, fresh)]
+        maps = [saliency(model, inputs, 1) for model in (shuffled, fresh)]
         assert np.allclose(*maps, atol=1e-6)
 
 
-def test_similarity_is_spearmans():
+def test_similarity_is_the_rank_correlation_of_spearman():
     random = np.random.default_rng(0)
     maps, others = random.integers(-4, 5, (2, 6, 5, 7)).astype(float)
     expected = [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(maps, others, strict=True)]
@@ -92,7 +92,7 @@ def test_similarity_is_spearmans():
     assert abs(similarity(random.random((50, 20, 20)), random.random((50, 20, 20))).mean()) < 0.02
 
 
-def test_a_map_that_dies_has_nothing_in_common_and_one_born_dead_has_no_answer():
+def test_similarity_is_zero_if_the_shuffled_map_is_constant_and_nan_if_the_original_is():
     maps, dead = np.random.default_rng(0).random((3, 4, 5)), np.zeros((3, 4, 5))
     assert np.array_equal(similarity(maps, dead), np.zeros(3))
     assert np.isnan(similarity(dead, maps)).all()

@@ -16,12 +16,12 @@ def total(images):
     return images.sum(axis=3, dtype=float)
 
 
-def test_a_map_that_ignores_the_input_never_moves(inputs):
+def test_a_map_that_ignores_the_input_has_sensitivity_zero(inputs):
     fixed = np.random.default_rng(1).random((6, 20, 20))
     assert np.array_equal(average_sensitivity(lambda images: fixed, inputs, fixed), np.zeros(6))
 
 
-def test_a_linear_map_moves_by_the_size_of_the_noise(inputs):
+def test_a_linear_map_changes_in_proportion_to_the_noise(inputs):
     spread = np.ptp(inputs, axis=(1, 2, 3))
     for noise in (0.02, 0.1):
         found = average_sensitivity(total, inputs, total(inputs), noise=noise, samples=30)
@@ -30,7 +30,7 @@ def test_a_linear_map_moves_by_the_size_of_the_noise(inputs):
         assert np.allclose(found, expected, rtol=0.03)
 
 
-def test_scale_does_not_count_and_seeds_do(inputs):
+def test_the_seed_matters_and_the_scale_of_a_map_does_not(inputs):
     found = average_sensitivity(total, inputs, total(inputs), seed=1)
     assert np.array_equal(found, average_sensitivity(total, inputs, total(inputs), seed=1))
     assert not np.array_equal(found, average_sensitivity(total, inputs, total(inputs), seed=2))
@@ -39,12 +39,12 @@ def test_scale_does_not_count_and_seeds_do(inputs):
     )
 
 
-def test_a_dead_map_has_no_relative_change(inputs):
+def test_a_map_of_zeros_has_no_relative_change(inputs):
     dead = np.zeros((6, 20, 20))
     assert np.isnan(average_sensitivity(total, inputs, dead)).all()
 
 
-def test_what_is_out_of_range(inputs):
+def test_options_out_of_range_are_errors(inputs):
     with pytest.raises(InputError, match="noise: must be above 0, got 0"):
         average_sensitivity(total, inputs, total(inputs), noise=0)
     with pytest.raises(InputError, match="samples: must be at least 1, got 0"):

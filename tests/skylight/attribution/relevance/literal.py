@@ -1,15 +1,15 @@
-"""The rules of LRP in their slowest, most literal form: number by number, from the full Jacobian of a layer.
+"""The rules of LRP in the most literal form: number by number, from the full Jacobian of a layer.
 
-A layer is a matrix W (J, K) and a bias b (K,), all its inputs and outputs in one row (the batch too); x (J,) are
-its inputs and R (K,) the relevances of its outputs. Each function gives the relevances (J,) of the inputs and,
-last, that of the bias: what it absorbs.
+A layer is a matrix W (J, K) and a bias b (K,). All inputs of a batch are flattened to x (J,), and all relevances of the
+outputs to R (K,). Each function returns the J relevances of the inputs, followed by the relevance that the biases
+absorb.
 """
 
 import numpy as np
 
 
 def matrix(function, x):
-    """Give W (J, K) and b (K,) of an affine function of arrays of the shape of ``x``, basis vector by vector."""
+    """Return W (J, K) and b (K,) of an affine function of arrays of the shape of ``x``, by basis vectors."""
     zero = np.zeros(x.shape)
     b = np.asarray(function(zero), dtype=np.float64).ravel()
     rows = []
@@ -88,7 +88,7 @@ def zbox(W, b, x, R, low, high):
 
 
 def winner(W, b, x, R):
-    """Max pooling over the windows of the average pooling that W belongs to."""
+    """Max pooling. W is the matrix of the average pooling with the same windows."""
     result = np.zeros(len(x) + 1)
     for k in range(len(R)):
         window = W[:, k] != 0

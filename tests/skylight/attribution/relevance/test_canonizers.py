@@ -1,4 +1,4 @@
-"""Batch normalisation folded by LRP is the same network written with explicitly folded weights."""
+"""A network whose batch normalisation is folded by LRP has the maps of a network with explicitly folded weights."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ RULES = ["epsilon", "gamma", "alphabeta", "flat", "ww", "epsilon_plus"]
 
 
 def randomised(model, seed=0):
-    """Give every weight and every moving statistic of a model a random value, none of them trivial."""
+    """Assign random values to all weights and moving statistics of a model."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         for variable in layer.variables:
@@ -26,7 +26,7 @@ def randomised(model, seed=0):
 
 
 def network(*row, shape=(6, 7, 3)):
-    """A chain of layers between an image and three scores."""
+    """Return a chain of layers between an image and three scores."""
     image = x = keras.Input(shape)
     for layer in row:
         x = layer(x)
@@ -40,7 +40,7 @@ def scale_and_offset(normalization):
 
 
 def folded(model):
-    """Say for each batch normalisation of a model whether LRP folds it."""
+    """Return for each batch normalisation of a model whether LRP folds it."""
     return [
         step.part is IDENTITY for step in fold(walk(model)).steps if isinstance(step.layer, layers.BatchNormalization)
     ]
@@ -55,7 +55,7 @@ def assert_same(model, explicit, rules=RULES, shape=(6, 7, 3)):
 
 
 def after(make, kernel_of=lambda kernel, scale: kernel * scale):
-    """A layer followed by a normalisation, and the one layer that is both."""
+    """Return a network with a layer and a normalisation, and one with a single layer that equals both."""
     layer, normalization = make(), layers.BatchNormalization()
     model = network(layer, normalization, layers.ReLU())
     one = make(use_bias=True)
@@ -77,6 +77,7 @@ def after(make, kernel_of=lambda kernel, scale: kernel * scale):
         lambda use_bias=False: layers.SeparableConv2D(4, 3, use_bias=use_bias),
     ],
 )
+@pytest.mark.slow
 def test_normalisation_folds_into_the_layer_before_it(make):
     model, explicit = after(make)
     assert folded(model) == [True]
@@ -96,7 +97,7 @@ def test_normalisation_folds_into_a_depthwise_convolution_before_it():
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_normalisation_folds_into_the_layer_after_it(padding):
-    """With padding the offset reaches the inner cells only: an affine map that no plain layer is."""
+    """With padding, cells at the edge receive less of the offset, so no single Keras layer equals the folded map."""
     normalization, conv = layers.BatchNormalization(), layers.Conv2D(4, 3, padding=padding)
     model = network(normalization, conv, layers.ReLU())
     assert folded(model) == [True]
@@ -115,7 +116,7 @@ def test_normalisation_folds_into_the_layer_after_it(padding):
     assert np.allclose(step.part.transform(images, kernel) + bias, z, atol=1e-4)
 
 
-def test_normalisation_stays_where_it_has_no_linear_neighbour_of_its_own():
+def test_normalisation_without_a_linear_neighbour_of_its_own_is_not_folded():
     image = keras.Input((6, 7, 3))
     x = layers.ReLU()(image)
     x = layers.BatchNormalization(name="between_activations")(x)
@@ -135,7 +136,7 @@ def test_normalisation_stays_where_it_has_no_linear_neighbour_of_its_own():
 
 
 def test_relevance_does_not_depend_on_how_a_linear_layer_is_written():
-    """Implementation invariance of LRP-0: a dense layer, and the same one split in two."""
+    """Implementation invariance of LRP-0: a dense layer, and the same layer split in two."""
     whole = network(layers.Flatten(), layers.Dense(5, name="dense"), layers.ReLU())
     split = network(layers.Flatten(), layers.Dense(126, use_bias=False), layers.Dense(5, name="dense"), layers.ReLU())
     first = np.eye(126) + np.random.default_rng(0).normal(0, 0.1, (126, 126))

@@ -1,4 +1,4 @@
-"""LRP through whole networks: literal chains, conservation, options, and what it leaves alone."""
+"""LRP of whole networks: literal chains of layers, conservation, options, and no change of the model."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from skylight.attribution import relevance
+from skylight.attribution import lrp, lrp_layerwise, relevance
 from skylight.attribution.relevance import (
     FIRST,
     WEIGHTED,
@@ -23,8 +23,6 @@ from skylight.attribution.relevance import (
     Simple,
     WSquare,
     ZBox,
-    lrp,
-    lrp_layerwise,
 )
 from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.composites import assign, composite
@@ -43,7 +41,7 @@ SHAPE = (8, 9, 2)
 
 
 def small(*head, activation="relu", bias=True, shape=SHAPE):
-    """A chain of a strided convolution, average and max pooling, and two dense layers."""
+    """Return a chain of convolutions, max and average pooling, and dense layers."""
     image = keras.Input(shape, name="image")
     x = layers.Conv2D(4, 3, padding="same", activation=activation, use_bias=bias, name="conv")(image)
     x = layers.MaxPooling2D(2, name="max")(x)
@@ -57,7 +55,7 @@ def small(*head, activation="relu", bias=True, shape=SHAPE):
 
 
 def residual(bias=True):
-    """Branches that join again, a nested model, a layer called twice, and constants."""
+    """Return a model with branches, a nested model, a layer that is called twice, and constants."""
     inner_image = keras.Input((8, 9, 4))
     x = layers.ReLU(name="relu")(inner_image)
     x = layers.Conv2D(4, 3, padding="same", use_bias=bias, name="conv")(x)
@@ -89,10 +87,10 @@ def model():
 
 
 def literal_chain(model, image, target, rules):
-    """Take relevance through `small` layer by layer with full Jacobians, in double precision.
+    """Propagate relevance through `small` layer by layer, with full Jacobians, in double precision.
 
-    ``rules`` gives for the convolution, the separable one, the pooling and the dense layers a literal function and
-    its options.
+    ``rules`` has a literal function and its options for the convolution, the separable convolution, the average pooling
+    and the dense layers.
     """
     keras.config.set_dtype_policy("float64")
     layer = {name: type(model.get_layer(name)) for name in ("conv", "max", "mean")}
@@ -141,14 +139,15 @@ def literal_chain(model, image, target, rules):
         ("epsilon_alpha2_beta1", (literal.alphabeta, 2, 1), (literal.epsilon, 1e-6), (literal.epsilon, 1e-6)),
     ],
 )
-def test_a_whole_network_is_the_chain_of_its_layers(model, images, rule, conv, mean, dense):
+def test_a_whole_network_equals_the_literal_chain_of_its_layers(model, images, rule, conv, mean, dense):
     ours = lrp(model, images, 2, rule=rule)
     rules = {"conv": conv, "separable": conv, "mean": mean, "dense": dense}
     theirs = np.stack([literal_chain(model, image, 2, rules) for image in images[:2]])
     assert np.abs(ours[:2] - theirs).max() < 2e-5 * np.abs(theirs).max()
 
 
-def test_without_biases_every_layer_hands_on_all_relevance(images):
+@pytest.mark.slow
+def test_without_biases_every_layer_conserves_relevance(images):
     model = small(bias=False)
     scores = np.asarray(score_model(model)(images))[:, 1]
     for rule in (Simple(), Epsilon(1e-9), Gamma(), "flat", "ww", "zbox", AlphaBeta(1, 0)):
@@ -158,8 +157,8 @@ def test_without_biases_every_layer_hands_on_all_relevance(images):
             assert np.allclose(total, scores, rtol=1e-3, atol=1e-4), (rule, name)
 
 
-def test_with_biases_the_gap_is_what_they_absorbed(model, images):
-    """The gap of each layer against the biases' share, sum_k b_k / (z_k + epsilon sign(z_k)) R_k."""
+def test_with_biases_the_gap_is_the_share_of_the_biases(model, images):
+    """Compare the gap of each layer with the share of the biases, sum_k b_k / (z_k + epsilon sign(z_k)) R_k."""
     epsilon = 0.05
     layerwise = lrp_layerwise(model, images, 0, rule=Epsilon(epsilon))
     total = {name: values.reshape(len(images), -1).sum(axis=1) for name, values in layerwise.items()}
@@ -177,7 +176,7 @@ def test_with_biases_the_gap_is_what_they_absorbed(model, images):
 
 @dataclass(frozen=True)
 class Accounting:
-    """LRP-epsilon that notes what biases and epsilon absorb."""
+    """LRP-epsilon that also records the relevance absorbed by biases and epsilon."""
 
     notes: list
 
@@ -189,13 +188,14 @@ class Accounting:
 
 
 def eagerly(model, images, targets, rule):
-    """LRP without compiling, which takes longer than running it once."""
+    """Run LRP without compiling it, which is faster for a single run."""
     graph = fold(walk(score_model(model)))
     propagate = relevance.propagation(graph, assign(rule, graph), tf.float32)
     return next(iter(propagate(tf.constant(images), tf.constant(targets)).values())).numpy()
 
 
 @pytest.mark.parametrize("name", ["periodic", "vgg6", "VGG16", "ResNet50V2", "Xception", "MobileNetV2", "residual"])
+@pytest.mark.slow
 def test_relevance_is_conserved_in_every_network(name):
     if name in ("periodic", "vgg6", "residual"):
         model = {"periodic": lambda: periodic_cnn(7), "vgg6": vgg6, "residual": residual}[name]()
@@ -220,7 +220,7 @@ def test_relevance_is_conserved_in_every_network(name):
     assert np.isfinite(preset).all() and preset.std() > 0
 
 
-def test_a_nested_residual_network_keeps_its_relevance(images):
+def test_a_nested_residual_network_conserves_relevance(images):
     model = residual(bias=False)
     scores = np.asarray(model(images))[:, 2]
     maps = lrp(model, images, 2, rule="simple")
@@ -233,8 +233,8 @@ def test_a_nested_residual_network_keeps_its_relevance(images):
     assert np.allclose(layerwise["block:1"].sum(axis=(1, 2, 3)), scores, rtol=1e-3, atol=1e-3)
 
 
-def test_every_kind_of_output(images):
-    """The score before the last softmax or sigmoid is shared out, whichever way it is written."""
+def test_the_explained_score_does_not_depend_on_how_the_softmax_is_written(images):
+    """The score before the last softmax or sigmoid is explained, whichever layer or operation computes it."""
     rows = [
         [layers.Dense(3, activation="softmax")],
         [layers.Dense(3), layers.Softmax()],
@@ -267,7 +267,7 @@ def test_targets_and_batches(model, images):
     assert np.allclose(layerwise["scores"].sum(axis=1), scores.max(axis=1), rtol=1e-5)
 
 
-def test_the_model_is_left_alone_and_its_new_weights_are_honoured(images):
+def test_the_model_does_not_change_and_new_weights_are_used(images):
     model = small()
     weights, config = model.get_weights(), model.get_config()
     before = lrp(model, images, 1, rule="epsilon_plus")
@@ -276,10 +276,10 @@ def test_the_model_is_left_alone_and_its_new_weights_are_honoured(images):
     assert all(layer.trainable for layer in model.layers)
     model.set_weights([-2 * weight for weight in weights])
     after = lrp(model, images, 1, rule="epsilon_plus")
-    clone_layer = small()
-    clone_layer.set_weights(model.get_weights())
+    clone = small()
+    clone.set_weights(model.get_weights())
     assert not np.allclose(before, after)
-    assert np.array_equal(after, lrp(clone_layer, images, 1, rule="epsilon_plus"))
+    assert np.array_equal(after, lrp(clone, images, 1, rule="epsilon_plus"))
 
 
 def rules_by_layer(model, rule):
@@ -288,7 +288,7 @@ def rules_by_layer(model, rule):
     return {step.name: rule for step, rule in rules if not isinstance(step.part, Elementwise)}
 
 
-def test_which_rule_goes_where(model):
+def test_each_layer_has_the_rule_that_the_documentation_assigns(model):
     preset = rules_by_layer(model, "epsilon_alpha2_beta1_flat")
     assert preset["conv"] == Flat() and preset["separable"] == AlphaBeta(2, 1)
     assert preset["max"] == WinnerTakesAll() and preset["mean"] == preset["dense"] == Epsilon()
@@ -325,12 +325,12 @@ def test_which_rule_goes_where(model):
         (ZBox((-9, -9), (9, 0)), r"inputs: must lie between \(-9.0, -9.0\) and \(9.0, 0.0\), the bounds of zbox"),
     ],
 )
-def test_rules_that_do_not_fit_are_errors(model, images, rule, message):
+def test_wrong_rules_are_errors(model, images, rule, message):
     with pytest.raises(InputError, match=message):
         lrp(model, images, rule=rule)
 
 
-def test_a_layer_that_is_not_supported_is_named_with_those_that_are():
+def test_the_error_for_an_unsupported_layer_names_it_and_lists_the_supported_ones():
     image = keras.Input((6, 6, 2))
     x = layers.Conv2DTranspose(2, 2, name="up")(image)
     unsupported = keras.Model(image, layers.Dense(2)(layers.Flatten()(x)))
@@ -351,7 +351,8 @@ def test_double_precision_models_are_explained_in_double_precision(images):
     assert Activations(tf.constant(images)).signed
 
 
-def test_calls_leave_no_memory_behind(images):
+@pytest.mark.slow
+def test_calls_do_not_leak_memory(images):
     def explain(model, times):
         for _ in range(times):
             for rule in ("epsilon", "epsilon_alpha2_beta1_flat", {"conv": "flat", "*": Gamma()}):
@@ -370,6 +371,6 @@ def test_calls_leave_no_memory_behind(images):
 
 
 def resident():
-    """Give the resident memory of this process in bytes."""
+    """Return the resident memory of this process in bytes."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")

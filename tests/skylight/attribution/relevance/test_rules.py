@@ -77,7 +77,7 @@ MOVING = {
     "join_rotations": ((3,), JoinRotations),
 }
 
-BATCH = 4  # four, so that the rotations can be joined
+BATCH = 4  # rotations are joined in groups of four
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def rng():
 
 
 def called(layer, shape, rng):
-    """Call a layer on an input of ``shape``, its weights and statistics random, and give its parts."""
+    """Call a layer on an input of ``shape``, assign random weights and statistics, and return its parts."""
     layer(keras.Input(shape, dtype="float64"))
     for variable in layer.variables:
         value = rng.normal(size=variable.shape)
@@ -102,20 +102,20 @@ def called(layer, shape, rng):
 
 
 def propagated(row, rule, x, relevance, signed=True):
-    """Take relevance, made by ``relevance`` of the shape of the outputs, back through the parts of a layer."""
-    cells, backs = Activations(tf.constant(x), signed), []
+    """Propagate relevance back through the parts of a layer; ``relevance`` makes it from the shape of the outputs."""
+    activations, backs = Activations(tf.constant(x), signed), []
     for part in row:
-        cells, back = part(cells)
+        activations, back = part(activations)
         backs.append(back)
-    relevance = relevance(cells.values.shape)
+    relevance = relevance(activations.values.shape)
     result = tf.constant(relevance)
     for back in reversed(backs):
         (result,) = back(rule, result)
     return result.numpy(), relevance
 
 
-def assert_close(ours, expected):
-    assert np.abs(ours - expected).max() <= 1e-5 * np.abs(expected).max()
+def assert_close(ours, expected, message=""):
+    assert np.abs(ours - expected).max() <= 1e-5 * np.abs(expected).max(), message
 
 
 @pytest.mark.parametrize("layer", LINEAR)
@@ -129,7 +129,7 @@ def test_rules_on_linear_layers(layer, rng):
         for inputs, signed in ((x, True), (x.clip(min=0), False), (x.clip(min=0), True)):
             ours, relevance = propagated(row, rule, inputs, lambda shape: rng.normal(size=shape), signed)
             theirs = expected(W, b, inputs.ravel(), relevance.ravel(), *options)
-            assert_close(ours.ravel(), theirs[:-1]), name
+            assert_close(ours.ravel(), theirs[:-1], name)
 
 
 def test_rules_on_a_grouped_convolution(rng):
@@ -166,7 +166,7 @@ def test_separable_convolution_is_two_convolutions(rng):
 def test_rules_on_max_poolings(layer, rng):
     shape, make, average, options = MAX_POOLINGS[layer]
     row = called(make(**options), shape, rng)
-    x = rng.integers(-3, 3, size=(2, *shape)).astype(np.float64)  # few values: many windows have several winners
+    x = rng.integers(-3, 3, size=(2, *shape)).astype(np.float64)  # few values: many windows have several maxima
     W, b = literal.matrix(lambda x: average(**options)(tf.constant(x)), x)
     ours, relevance = propagated(row, WinnerTakesAll(), x, lambda shape: rng.normal(size=shape))
     assert_close(ours.ravel(), literal.winner(W, b, x.ravel(), relevance.ravel())[:-1])
@@ -178,7 +178,7 @@ def test_rules_on_max_poolings(layer, rng):
 
 
 @pytest.mark.parametrize("layer", MOVING)
-def test_layers_that_move_cells_move_relevance_back(layer, rng):
+def test_layers_that_rearrange_cells_move_relevance_back(layer, rng):
     shape, make = MOVING[layer]
     layer = make()
     row = called(layer, shape, rng)
@@ -196,8 +196,8 @@ def test_rules_on_a_sum_and_on_multiplication_by_a_constant(rule, rng):
     total = layers.Add()(images)
     (part,) = parts(total._keras_history.operation._inbound_nodes[0])
     xs = rng.normal(size=(3, 2, 3, 2))
-    cells, back = part(*(Activations(tf.constant(x)) for x in xs))
-    assert np.allclose(cells.values, xs.sum(axis=0))
+    activations, back = part(*(Activations(tf.constant(x)) for x in xs))
+    assert np.allclose(activations.values, xs.sum(axis=0))
     relevance = rng.normal(size=(2, 3, 2))
     W, b = literal.matrix(lambda xs: xs.sum(axis=0), xs)
     ours = np.array(back(rule, tf.constant(relevance)))
@@ -217,19 +217,19 @@ def test_rules_on_a_sum_and_on_multiplication_by_a_constant(rule, rng):
         if len(row) == 1:
             ours, relevance = propagated(row, rule, xs[0], lambda shape: rng.normal(size=shape))
             assert_close(ours.ravel(), expected(W, b, xs[0].ravel(), relevance.ravel(), *options)[:-1])
-        cells = Activations(tf.constant(xs[0]))
+        activations = Activations(tf.constant(xs[0]))
         for part in row:
-            cells, _ = part(cells)
-        assert np.allclose(cells.values, model(xs[0]))
+            activations, _ = part(activations)
+        assert np.allclose(activations.values, model(xs[0]))
 
 
 def reversed_nodes(model):
-    """Give the nodes of a chain of operations, from its input on."""
+    """Return the nodes of a chain of operations, in order."""
     return [model._nodes_by_depth[depth][0] for depth in sorted(model._nodes_by_depth, reverse=True)][1:]
 
 
 @pytest.mark.parametrize("activation", ["relu", "swish", "tanh", "sigmoid", "softmax", "leaky_relu", "linear"])
-def test_activations_pass_relevance_on(activation, rng):
+def test_activations_do_not_change_relevance(activation, rng):
     dense = layers.Dense(4, activation=activation)
     row = called(dense, (3,), rng)
     linear = layers.Dense(4)
@@ -244,20 +244,20 @@ def test_activations_pass_relevance_on(activation, rng):
         assert np.array_equal(ours, relevance)
 
 
-def test_values_known_not_to_be_negative_are_not():
+def test_outputs_marked_as_not_signed_are_not_negative():
     x = Activations(tf.constant([[-1.0, 0.0, 2.0]]))
     for layer in (layers.ReLU(), layers.Activation("sigmoid"), layers.Dense(4, activation="relu")):
         layer(keras.Input((3,)))
-        cells = x
+        activations = x
         for part in parts(layer._inbound_nodes[-1]):
-            cells, _ = part(cells)
-        assert not cells.signed and tf.reduce_min(cells.values) >= 0
+            activations, _ = part(activations)
+        assert not activations.signed and tf.reduce_min(activations.values) >= 0
     for layer in (layers.LeakyReLU(), layers.Activation("swish"), layers.Dense(4)):
         layer(keras.Input((3,)))
         assert parts(layer._inbound_nodes[-1])[-1](Activations(x.values, signed=False))[0].signed
 
 
-def test_epsilon_takes_the_sign_of_zero_for_plus(rng):
+def test_epsilon_uses_plus_one_as_the_sign_of_zero(rng):
     dense = layers.Dense(1, use_bias=False)
     row = called(dense, (2,), rng)
     dense.set_weights([np.array([[1.0], [-1.0]])])
@@ -265,7 +265,7 @@ def test_epsilon_takes_the_sign_of_zero_for_plus(rng):
     assert np.allclose(ours, [[3 / 0.5, -3 / 0.5]])
 
 
-def test_what_is_missing_is_what_the_bias_absorbed(rng):
+def test_the_missing_relevance_is_the_share_of_the_bias(rng):
     dense = layers.Dense(6)
     row = called(dense, (8,), rng)
     x = rng.normal(size=(1, 8))
@@ -278,7 +278,7 @@ def test_what_is_missing_is_what_the_bias_absorbed(rng):
         assert (absorbed == 0) == (name in ("flat", "ww", "zbox"))
 
 
-def test_padding_gets_nothing_by_flat_ww_and_zbox(rng):
+def test_padding_receives_no_relevance(rng):
     padding, conv = layers.ZeroPadding2D(1), layers.Conv2D(2, 3)
     row = called(padding, (4, 4, 2), rng) + called(conv, (6, 6, 2), rng)
     same = layers.Conv2D(2, 3, padding="same")
@@ -291,7 +291,7 @@ def test_padding_gets_nothing_by_flat_ww_and_zbox(rng):
         assert_close(ours, theirs)
 
 
-def test_zbox_takes_bounds_for_every_channel(rng):
+def test_zbox_accepts_bounds_for_each_channel(rng):
     conv = layers.Conv2D(2, 2)
     row = called(conv, (3, 3, 2), rng)
     x = rng.random((1, 3, 3, 2)) * [1, 5]

@@ -1,6 +1,6 @@
-"""A Keras network in PyTorch, with the same weights: what captum and zennit are measured on.
+"""A copy of a Keras network in PyTorch, with the same weights, to compare with captum.
 
-Layer by layer along the functional graph, so that each stays a module that those libraries can hook.
+Each layer is a module of its own, so that the library can attach hooks to it.
 """
 
 import keras
@@ -12,8 +12,8 @@ from torch.nn import functional
 from skylight.attribution.scoring import score_model
 
 
-class TorchTwin(nn.Module):
-    """(N, C, H, W) -> the scores of ``model`` (N, K)."""
+class TorchCopy(nn.Module):
+    """Compute the scores (N, K) of ``model`` from images (N, C, H, W)."""
 
     def __init__(self, model: keras.Model):
         super().__init__()
@@ -89,7 +89,7 @@ def _filled(module: nn.Module, kernel: torch.Tensor, bias: list) -> nn.Module:
 
 
 def _same(layer: keras.Layer, size: tuple[int, int], fill: float = 0.0) -> list[nn.Module]:
-    """TensorFlow's padding "same", where the odd pixel is at the end; it depends on the size of the image."""
+    """Return TensorFlow's padding "same", which depends on the image size; an odd pixel is added at the end."""
     if layer.padding != "same":
         return []
     shape = layer.input.shape[1:3]
@@ -107,7 +107,7 @@ class _Add(nn.Module):
 
 class _Flatten(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.permute(0, 2, 3, 1).flatten(1)  # channels last, as the weights that follow expect
+        return images.permute(0, 2, 3, 1).flatten(1)  # channels last, the order of the weights of the next layer
 
 
 class _GlobalAverage(nn.Module):
