@@ -1,1 +1,3 @@
 """The library that the stage scripts share: surveys in, explanations and figures out."""
+
+__version__ = "0.1.0"

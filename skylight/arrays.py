@@ -1,4 +1,4 @@
-"""Files of arrays that a user brings."""
+"""Reading a user's files of arrays."""
 
 import zipfile
 import zlib
@@ -15,7 +15,8 @@ def read_npz(path: str | Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]
     Raises
     ------
     InputError
-        The file is missing, truncated, of another format, or holds Python objects; or one of ``needed`` is not in it.
+        The file is missing, truncated, of another format or contains Python objects, or an array of ``needed`` is
+        missing.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
@@ -32,7 +33,7 @@ def read_npz(path: str | Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]
 
 
 def check_names(path: str | Path, arrays: dict[str, np.ndarray], needed: tuple[str, ...]) -> None:
-    """`InputError` if one of ``needed`` is not among the arrays."""
+    """Check that all of ``needed`` are among the arrays; `InputError` otherwise."""
     for name in needed:
         if name not in arrays:
             raise InputError(f"{path}: no array {name} (needs {', '.join(needed)})")

@@ -1,4 +1,4 @@
-"""How a script runs: what the user brought that is wrong becomes one line and exit status 1."""
+"""Errors of user input, and how a script reports them: in one line, with exit status 1."""
 
 import atexit
 import functools
@@ -8,20 +8,25 @@ from collections.abc import Callable
 
 
 class InputError(Exception):
-    """Something the user brought is wrong; the message names the file, row or parameter, in one line."""
+    """A user's file, row or parameter is wrong; the message names it in one line."""
+
+
+def collect_less_garbage() -> None:
+    """Make Python collect garbage less often, and not at the exit.
+
+    The import of TensorFlow creates 400,000 objects that are never freed. Python's searches for garbage among them,
+    during the import and at the exit, take 2 s of 5 s.
+    """
+    gc.set_threshold(50_000)
+    atexit.register(_leave_the_rest)
 
 
 def script(main: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a script's ``main``: an `InputError` or a missing file becomes one line on stderr and exit status 1.
-
-    TensorFlow's import makes 400,000 objects that stay. Python would look through them for garbage again and again
-    while it grows, and at the exit, together 2 s of 5 s: here it looks less often, and not at the exit.
-    """
-    atexit.register(_leave_the_rest)
+    """Decorate a script's ``main``: report an `InputError` or a missing file in one line on stderr, exit status 1."""
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
-        gc.set_threshold(50_000)
+        collect_less_garbage()
         try:
             main(*args, **kwargs)
         except InputError as error:
@@ -33,6 +38,6 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
 
 
 def _leave_the_rest() -> None:
-    """At the exit, look for no garbage among what is left; the system takes it all."""
-    if "duckdb" not in sys.modules:  # which would print pages about what it finds left over
+    """Exclude all remaining objects from the collection at the exit; the operating system frees their memory."""
+    if "duckdb" not in sys.modules:  # DuckDB would print long warnings about objects that were not freed
         gc.freeze()

@@ -1,8 +1,11 @@
-"""Writing outputs: aside first, then renamed, so that a killed script leaves nothing half-written."""
+"""Write outputs to a temporary path and rename them, so that a killed script leaves no incomplete output."""
 
 import contextlib
 import json
+import re
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skylight.errors import InputError
+
+LONGEST_NAME = 200
+"""Largest number of bytes in a name without its ending; file systems allow 255 with ending and prefix."""
+
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write a file or folder to; it replaces ``path`` when the block ends well.
+    """Yield a temporary path for a file or folder; it replaces ``path`` when the block ends without an error.
 
-    The aside path keeps the suffix of ``path``, which many writers choose their format by.
+    The temporary path is in the same folder and has the suffix of ``path``, from which many writers choose the format.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,11 +37,62 @@ def writing(path: str | Path) -> Iterator[Path]:
     except BaseException:
         remove(aside)
         raise
-    print(f"wrote {path}")
+    print(f"wrote {path}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def writing_new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary path for a folder that the block creates; it is renamed to ``path`` at the end of the block.
+
+    Unlike `writing`, this never replaces a folder that contains files.
+
+    Raises
+    ------
+    InputError
+        ``path`` is a file, or a folder that is not empty.
+    """
+    check_new_folder(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="partial.", dir=path.parent) as aside:
+        made = Path(aside) / "folder"
+        yield made
+        made.replace(path)  # fails if ``path`` has become a folder with files in the meantime
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def check_new_folder(path: Path) -> None:
+    """Check that ``path`` does not exist or is an empty folder; `InputError` otherwise."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise InputError(f"{path}: exists and is not a folder")
+    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"{path}: this folder exists and is not empty; name a new folder")
+
+
+class OutputNames:
+    """Makes a unique file name, without ending, from the identifier of each object.
+
+    Letters, digits and ``_ . + -`` are kept; every other character becomes ``_``. A name does not start with a dot and
+    has at most `LONGEST_NAME` bytes. The second object with a name gets ``_2`` after it. Names that differ only in case
+    count as equal, since some file systems do not distinguish them.
+    """
+
+    def __init__(self):
+        self._taken = set()
+
+    def new(self, id_: str) -> str:
+        """Return the name for the output of the next object."""
+        stem = re.sub(r"[^\w.+-]", "_", id_)[:LONGEST_NAME].lstrip(".") or "_"
+        stem = stem.encode()[:LONGEST_NAME].decode(errors="ignore")
+        name, number = stem, 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem}_{number}"
+        self._taken.add(name.casefold())
+        return name
 
 
 def remove(path: Path) -> None:
-    """Remove the file or the folder ``path``, if there is one."""
+    """Remove the file or folder ``path`` if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -41,10 +100,10 @@ def remove(path: Path) -> None:
 
 
 def save_json(path: str | Path, content: Any, digits: int = 6) -> None:
-    """Write ``content`` as JSON: sorted keys, floats rounded to ``digits`` places, non-finite ones null."""
+    """Write ``content`` as JSON with sorted keys; floats are rounded to ``digits`` decimals, NaN and inf are null."""
     with writing(path) as aside:
         text = json.dumps(_rounded(content, digits), indent=2, sort_keys=True, allow_nan=False)
-        aside.write_text(text + "\n")
+        aside.write_text(text + "\n", encoding="utf-8")
 
 
 def _rounded(content: Any, digits: int) -> Any:
@@ -62,12 +121,12 @@ def _rounded(content: Any, digits: int) -> Any:
 
 
 def save_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write ``table`` as CSV, without its index, floats to six significant digits."""
+    """Write ``table`` as CSV without its index; floats have six significant digits."""
     with writing(path) as aside:
-        table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")
+        table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8")
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:
-    """Write ``array`` as ``.npy``."""
+    """Write ``array`` as a ``.npy`` file."""
     with writing(path) as aside:
         np.save(aside, array)

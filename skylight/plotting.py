@@ -1,11 +1,15 @@
 """One style for all figures: sizes, colours that colour-blind readers can tell apart, the same bytes on every run."""
 
+import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import seaborn
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -55,28 +59,119 @@ def diverging_norm(values: np.ndarray, percentile: float = 99.5) -> colors.Norma
     return colors.Normalize(-limit, limit)
 
 
-def training_curves(values: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw the metrics of a training by epoch, a panel a metric, a line a part of the data.
+# What the maps of an explanation are called in figures, and which of them have a sign.
+MAP_TITLES = {
+    "gradcam": "Grad-CAM",
+    "saliency": "saliency\n|d score / d input|",
+    "blanking": "blanking\n(drop in probability)",
+    "deep_shap": "SHAP\n(share of the score)",
+}
+SIGNED_MAPS = ("blanking", "deep_shap")
+
+
+def map_scale(name: str, values: np.ndarray, percentile: float = 99.5) -> tuple[colors.Normalize, str]:
+    """Return the norm and the colour map of an explanation: signed maps about 0, the others from 0."""
+    if name in SIGNED_MAPS:
+        return diverging_norm(values, percentile), DIVERGING
+    return colors.Normalize(0, values.max() or 1), "magma"
+
+
+def draw_map(figure: Figure, axes: Axes, values: np.ndarray, scale: tuple, missing: str = "no object") -> None:
+    """Draw a map with its colour bar, or the reason why there is nothing to see.
 
     Parameters
     ----------
-    values : mapping
-        One value an epoch under ``<part>/<metric>`` (``train/loss``).
+    figure, axes
+    values : (rows, columns) array
+        All NaN where there is no map.
+    scale : tuple
+        Norm and colour map (`map_scale`). The colour bar is pointed where values lie beyond it.
+    missing : str
+        Why there is no map.
     """
-    metrics = dict.fromkeys(key.rpartition("/")[2] for key in values)
+    norm, cmap = scale
+    shown = axes.imshow(values, norm=norm, cmap=cmap)
+    note = missing if np.isnan(values).all() else "0 everywhere" if not values.any() else None
+    if note:
+        colour = "white" if note == "0 everywhere" else "black"
+        middle = {"ha": "center", "va": "center", "transform": axes.transAxes, "in_layout": False}
+        axes.text(0.5, 0.5, textwrap.fill(note, 18), color=colour, fontsize=7, **middle)
+        return
+    beyond = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    extend = beyond[bool(values.min() < shown.norm.vmin), bool(values.max() > shown.norm.vmax)]
+    bar = figure.colorbar(shown, ax=axes, extend=extend)
+    bar.ax.tick_params(labelsize=6)
+    bar.formatter.set_powerlimits((-2, 3))
+    bar.ax.yaxis.get_offset_text().set_fontsize(6)
+
+
+def draw_confusion(axes: Axes, counts: pd.DataFrame, title: str, colour_bar: bool = False) -> None:
+    """Draw a confusion matrix: one row per true class, in per cent of that class and in counts.
+
+    Parameters
+    ----------
+    axes
+    counts : DataFrame
+        One row per true class, one column per predicted class (`skylight.evaluation.classification.confusion`).
+    title : str
+    colour_bar : bool
+    """
+    share = 100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    words = share.map("{:.0f}%\n".format) + counts.map("{:,}".format)
+    seaborn.heatmap(
+        share,
+        ax=axes,
+        annot=words.where(counts > 0, ""),
+        annot_kws={"fontsize": 6.5},
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        cbar=colour_bar,
+        cbar_kws={"label": "share of the true class (%)", "shrink": 0.8} if colour_bar else None,
+    )
+    axes.set(title=title, xlabel="predicted class", ylabel="true class")
+    axes.tick_params(axis="x", rotation=45)
+    axes.tick_params(axis="y", rotation=0)
+
+
+def read_curves(folder: str | Path) -> dict[str, np.ndarray]:
+    """Read the curves of a training: ``<part>/<metric>`` (``train/loss``) -> one value per epoch.
+
+    Parameters
+    ----------
+    folder : path
+        Where `skylight.training.fit.fit` wrote them: ``plots/metrics/<part>/<metric>.tsv``.
+    """
+    root = Path(folder) / "plots" / "metrics"
+    tables = {path: pd.read_csv(path, sep="\t") for path in sorted(root.glob("*/*.tsv"))}
+    return {f"{path.parent.name}/{path.stem}": table[path.stem].to_numpy() for path, table in tables.items()}
+
+
+def training_curves(runs: Mapping[str, Mapping[str, Sequence[float]]], metrics: Sequence[str] = ()) -> Figure:
+    """Draw the metrics of one or more trainings by epoch: one panel per metric, one colour per training.
+
+    Parameters
+    ----------
+    runs : mapping
+        Label -> curves of a training: one value per epoch under ``<part>/<metric>`` (`read_curves`). The training
+        part is dotted where there is more than one training, the other parts are solid.
+    metrics : sequence of str
+        Which ones, in order; all by default.
+    """
+    found = dict.fromkeys(key.rpartition("/")[2] for curves in runs.values() for key in curves)
+    metrics = metrics or list(found)
     figure, axes = plt.subplots(1, len(metrics), figsize=(PAGE, 2.6), squeeze=False)
     for ax, metric in zip(axes[0], metrics, strict=True):
-        for key in values:
-            part, _, name = key.rpartition("/")
-            if name == metric:
-                ax.plot(range(1, len(values[key]) + 1), values[key], label=part)
+        for (label, curves), run_colour in zip(runs.items(), itertools.cycle(COLOURS)):
+            parts = [part for part in ("train", "validation", "test") if f"{part}/{metric}" in curves]
+            for part, colour in zip(parts, COLOURS, strict=False):
+                values = curves[f"{part}/{metric}"]
+                several = len(runs) > 1
+                style = {"ls": ":" if several and part == "train" else "-", "color": run_colour if several else colour}
+                words = (label if part != "train" else None) if several else part
+                ax.plot(range(1, len(values) + 1), values, lw=1.2, label=words, **style)
         ax.set(xlabel="epoch", ylabel=metric)
-    axes[0, 0].legend()
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].legend(title="validation (dotted: training)" if len(runs) > 1 else None, title_fontsize=8)
     return figure
-
-
-def show_light_curve(axes: Axes, time: np.ndarray, mag: np.ndarray, magerr: np.ndarray, **style) -> None:
-    """Draw magnitudes with errors against time, bright at the top."""
-    axes.errorbar(time, mag, magerr, fmt=".", ms=3, lw=0, elinewidth=0.6, **style)
-    axes.set(xlabel="MJD (days)", ylabel="magnitude")
-    axes.invert_yaxis()

@@ -1,4 +1,4 @@
-"""Objects of a survey that cannot be used: one record, one report, one limit for every chapter."""
+"""Objects of a survey that cannot be used: how every chapter lists them and limits their number."""
 
 import csv
 from dataclasses import astuple, dataclass, fields
@@ -14,9 +14,9 @@ class Rejected:
     Attributes
     ----------
     source : str
-        Where it stands: the file, and the row or number in it.
+        Its place: the file, and the row or number in the file.
     id : str
-        Its identifier in the survey; empty where not even that can be read.
+        Its identifier in the survey; empty if it cannot be read.
     reason : str
         What is wrong with it.
     """
@@ -32,11 +32,11 @@ class RejectionLog:
     Parameters
     ----------
     path : Path
-        The table (``source,id,reason``), complete when the ``with`` block ends.
+        The table (``source,id,reason``). It is complete at the end of the ``with`` block.
     """
 
     def __init__(self, path: Path):
-        self._path, self.count, self.first = path, 0, None
+        self._path, self.count, self.first, self._checked = path, 0, None, 0
 
     def __enter__(self) -> "RejectionLog":
         self._file = self._path.open("w", newline="", encoding="utf-8")
@@ -54,28 +54,32 @@ class RejectionLog:
         self._file.close()
 
     def check(self, total: int, max_rejected: float, parameter: str, objects: str = "objects") -> None:
-        """Print how many objects were rejected, and refuse a survey of which too many were.
+        """Print how many objects were rejected; raise an error if they are too many.
+
+        A survey can be checked part by part: each check counts the objects that were added after the one before.
 
         Parameters
         ----------
         total : int
-            Number of objects, good or bad.
+            Number of all objects, good and rejected.
         max_rejected : float
-            Largest share of them that may be rejected.
+            Largest allowed share of rejected objects.
         parameter : str
-            The parameter that says so (``periodic.transform.max_rejected``).
+            Name of the parameter that sets ``max_rejected`` (``periodic.transform.max_rejected``).
         objects : str
-            What the objects are called (``light curves``).
+            Name of the objects for the messages (``light curves``).
 
         Raises
         ------
         InputError
-            More than that share was rejected, or no object is left.
+            A larger share was rejected, or no good object is left.
         """
-        if self.first is None and total:
+        count, self._checked = self.count - self._checked, self.count
+        rejected, self.first = self.first, None
+        if not count and total:
             return
-        what = f"{self.count} of {total} {objects} rejected"
-        if self.count > max_rejected * total or self.count == total:
-            first = f"; the first: {self.first.source}: {self.first.reason}" if self.first else ""
+        what = f"{count} of {total} {objects} rejected"
+        if count > max_rejected * total or count == total:
+            first = f"; the first: {rejected.source}: {rejected.reason}" if rejected else ""
             raise InputError(f"{what}, {parameter} allows a share of {max_rejected:g}{first}")
         print(f"{what}; {self._path.name} lists them")

@@ -1,7 +1,8 @@
-"""Whether a fresh clone gives the same outputs: ``python -m skylight.reproduction [--tolerance T] [STAGE...]``.
+"""Check that a fresh clone makes the same outputs: ``python -m skylight.reproduction [--tolerance T] [STAGE...]``.
 
-Clones HEAD into a temporary folder, runs the pipeline there from nothing, and compares every output with the one that
-``dvc.lock`` holds. With a tolerance, numbers may differ by so much; pictures are then left out, being drawn from them.
+It clones HEAD into a temporary folder, runs the whole pipeline there, and compares every output with the hash in
+``dvc.lock``. With a tolerance, numbers may differ by that much. Figures are then not compared, since they are drawn
+from the numbers.
 """
 
 import argparse
@@ -23,8 +24,8 @@ from skylight.errors import InputError, script
 @script
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the pipeline in a fresh clone and compare every output.")
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help="only these and what they need (default: all)")
-    parser.add_argument("--tolerance", type=float, default=0.0, help="by how much numbers may differ (default: 0)")
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help="only these and those they need (default: all)")
+    parser.add_argument("--tolerance", type=float, default=0.0, help="largest allowed difference (default: 0)")
     arguments = parser.parse_args()
     if not arguments.tolerance >= 0:
         raise InputError(f"--tolerance must be at least 0, got {arguments.tolerance}")
@@ -39,7 +40,7 @@ def main() -> None:
         if subprocess.run(command, cwd=fresh, env=environment).returncode:
             raise InputError("dvc repro failed in the fresh clone (see above)")
         made = locked(fresh / "dvc.lock")
-        if arguments.stages:  # the others keep the hashes of the clone's dvc.lock
+        if arguments.stages:  # stages that did not run keep their hashes in the dvc.lock of the clone
             made = {path: digest for path, digest in made.items() if (fresh / path).exists()}
         lines = [
             line
@@ -56,15 +57,15 @@ def main() -> None:
 
 
 def locked(lock: Path) -> dict[str, str]:
-    """The hash of every output, by path."""
-    stages = yaml.safe_load(lock.read_text())["stages"]
+    """Read the hash of every output, by path."""
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
 def differences(name: str, old: Path, new: Path, tolerance: float = 0.0) -> Iterator[str]:
-    """A line for each file that differs, of two files or of two folders: its name and the first difference in it."""
+    """Compare two files or two folders; yield one line for each file that differs, with its first difference."""
     if not old.exists():
-        yield f"{name}: differs; the locked one is not at hand to compare with (dvc checkout, or dvc pull)"
+        yield f"{name}: differs; the output of dvc.lock is not here to compare with (run dvc checkout or dvc pull)"
         return
     if old.is_dir() and new.is_dir():
         parts = {path.relative_to(root) for root in (old, new) for path in root.rglob("*") if path.is_file()}
@@ -81,7 +82,7 @@ def differences(name: str, old: Path, new: Path, tolerance: float = 0.0) -> Iter
 
 
 def _first_difference(old: Path, new: Path, tolerance: float) -> str | None:
-    """What differs first between two files of the same format; None if nothing beyond the tolerance does."""
+    """Describe the first difference of two files of one format; None if there is none beyond the tolerance."""
     if old.suffix == ".png" and tolerance:
         return None
     read = _READERS.get(old.suffix)
@@ -90,7 +91,7 @@ def _first_difference(old: Path, new: Path, tolerance: float) -> str | None:
     before, after = dict(read(old)), dict(read(new))
     for place in [*before, *(place for place in after if place not in before)]:
         if place not in before or place not in after:
-            return f"{place} is only in the {'new' if place in after else 'old'} one"
+            return f"{place} is only in the {'new' if place in after else 'old'} file"
         difference = _differs(before[place], after[place], tolerance)
         if difference:
             return f"{place}{difference}".removeprefix(": ")
@@ -98,7 +99,7 @@ def _first_difference(old: Path, new: Path, tolerance: float) -> str | None:
 
 
 def _differs(before: object, after: object, tolerance: float) -> str | None:
-    """What differs between two arrays, numbers or texts."""
+    """Describe the difference of two arrays, numbers or texts; None if there is none beyond the tolerance."""
     if not isinstance(before, np.ndarray):
         try:
             before, after = float(before), float(after)
@@ -157,7 +158,7 @@ def _read_picture(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _read_table(path: Path) -> Iterator[tuple[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",") or [[]]
     yield "header", ",".join(header)
     for number, row in enumerate(rows, start=2):
@@ -172,7 +173,7 @@ def _read_json(path: Path) -> Iterator[tuple[str, object]]:
             inner = f"{key}.{name}" if key else str(name)
             yield from leaves(value, inner) if isinstance(value, dict | list) else [(inner, value)]
 
-    yield from leaves(json.loads(path.read_text()), "")
+    yield from leaves(json.loads(path.read_text(encoding="utf-8")), "")
 
 
 _READERS = {

@@ -1,7 +1,7 @@
 """``params.yaml``: every input of the pipeline, typed and checked when it is loaded.
 
-One module a chapter holds that chapter's section. The file is read by the YAML library that DVC itself uses, so a
-value means here what DVC tracks (``2e-4`` is a number, a key given twice is an error).
+Each chapter's section has a module. The file is read with ruamel.yaml, which DVC uses as well, so that both see the
+same values (``2e-4`` is a number, a key given twice is an error).
 """
 
 import types
@@ -20,7 +20,7 @@ from skylight.params.supernovae import Supernovae
 
 
 class Params(Section):
-    """The whole of ``params.yaml``: a section a chapter."""
+    """The whole of ``params.yaml``: one section per chapter."""
 
     periodic: Periodic
     realbogus: Realbogus
@@ -35,10 +35,10 @@ def load(path: str | Path = "params.yaml") -> Params:
     ------
     InputError
         The file is missing or is not YAML, or a key is unknown, missing, of the wrong type or out of range.
-        The message has a line a fault, starting with the key (``periodic.train.epochs: must be ...``).
+        The message has one line per fault, which starts with the key (``periodic.train.epochs: must be ...``).
     """
     try:
-        content = YAML(typ="safe", pure=True).load(Path(path).read_text())
+        content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except YAMLError as error:
@@ -49,7 +49,7 @@ def load(path: str | Path = "params.yaml") -> Params:
 
 
 def check(model: type[Section], content: object) -> Section:
-    """Check plain dictionaries and lists against ``model``; `InputError` names every faulty key."""
+    """Check dictionaries and lists, as read from YAML, against ``model``; the `InputError` names every faulty key."""
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:
@@ -72,7 +72,7 @@ _TYPES = {
 
 
 def _line(model: type[Section], fault: dict) -> str:
-    """One line of plain words for one fault that pydantic found."""
+    """Describe one fault that pydantic found, in one line."""
     kind, got, limits = fault["type"], fault["input"], fault.get("ctx", {})
     keys, section = _walk(model, fault["loc"])
     key = ".".join(map(str, keys)) or "params.yaml"
@@ -108,9 +108,9 @@ def _line(model: type[Section], fault: dict) -> str:
 
 
 def _walk(annotation: object, location: tuple) -> tuple[list, object]:
-    """Follow a fault's location: the keys as they stand in the file, and the type that the last but one leads to.
+    """Return the keys of a fault as they are in the file, and the type of the section that contains the last key.
 
-    pydantic's locations also hold the tag of a union's member, and the names of the types a plain value was tried as.
+    A location of pydantic has further entries: the tag of a union's member, and the types that it tried for a value.
     """
     members = _members(annotation)
     if typing.get_origin(annotation) in (dict, list) and location:
@@ -128,12 +128,12 @@ def _walk(annotation: object, location: tuple) -> tuple[list, object]:
 
 
 def _fields(section: type[Section]) -> dict[str, object]:
-    """A section's keys, as they stand in the file, and their types."""
+    """Return the keys of a section, as they are in the file, and their types."""
     return {field.alias or name: field.annotation for name, field in section.model_fields.items()}
 
 
 def _members(annotation: object) -> list[type[Section]]:
-    """The section types that ``annotation`` admits: itself, or those of a union."""
+    """Return the section types that ``annotation`` allows: itself, or those of a union."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) in (typing.Union, typing.Annotated):

@@ -4,6 +4,6 @@ import pydantic
 
 
 class Section(pydantic.BaseModel):
-    """A section of parameters: unknown keys and values of another type are errors, values do not change."""
+    """A section of parameters. Unknown keys and values of a wrong type are errors; the values cannot be changed."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)

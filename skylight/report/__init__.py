@@ -1,1 +1,1 @@
-"""The report: pages that show the outputs of every chapter, and which stage made each of them."""
+"""The report: HTML pages with the outputs of every chapter, and the stage that made each of them."""

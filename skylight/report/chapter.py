@@ -1,8 +1,8 @@
-"""What a chapter says in the report: ``stages/<chapter>/report.yaml``, and the numbers it takes from the outputs.
+"""The texts and tables of a chapter in the report: ``stages/<chapter>/report.yaml``.
 
-The file holds words and published numbers only. Every number of this repository stands there as the place it is read
-from: a file of metrics and a key in it. Texts are Markdown; ``{{ params... }}`` in them is a parameter,
-``{{ survey }}`` the data that the chapter ran on, and ``{{ value(file, key, format) }}`` a number read from an output.
+The file contains texts and published numbers only. For a number of this repository it names the output file and the
+key to read it from. Texts are Markdown with placeholders: ``{{ params... }}`` is a parameter, ``{{ survey }}`` is the
+data of the chapter, and ``{{ value(file, key, format) }}`` is a number read from an output.
 """
 
 import csv
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import yaml
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from pydantic import Field
-from ruamel.yaml import YAML, YAMLError
 
 from skylight import params
 from skylight.errors import InputError
@@ -26,14 +26,14 @@ SIMULATED = "data/simulated/"
 
 
 class Paper(Section):
-    """Where a chapter comes from."""
+    """The paper that a chapter re-creates."""
 
     text: str
     url: str
 
 
 class Row(Section):
-    """A line of a table; ``published`` is typed from the paper, ``key`` (and ``error``) are read from ``file``."""
+    """A row of a table. ``published`` is copied from the paper; ``key`` (and ``error``) are read from ``file``."""
 
     label: str
     published: str = ""
@@ -45,7 +45,7 @@ class Row(Section):
 
 
 class Table(Section):
-    """Published | here: ``published`` names the data of the one, ``data`` (else the survey) that of the other."""
+    """Published and own results; ``published`` and ``data`` (default: the survey) name the data that they are from."""
 
     title: str
     published: str | None = None
@@ -57,7 +57,7 @@ class Table(Section):
 
 
 class Part(Section):
-    """Some figures with a title and a text. A folder instead of a figure stands for all pictures in it."""
+    """Figures with a title and a text. A folder in place of a figure means all figures in it."""
 
     title: str
     text: str = ""
@@ -78,19 +78,20 @@ class Chapter(Section):
 
 
 def read_chapter(path: str | Path) -> Chapter:
-    """Read and check a chapter's words; without a file, a chapter has its name for a title and nothing else.
+    """Read and check the ``report.yaml`` of a chapter; without the file, the title is the name of its folder.
 
     Raises
     ------
     InputError
-        It is not YAML, or a key is unknown, missing or of a wrong type; the message names the file and the key.
+        The file is not YAML, or a key is unknown, missing, given twice or of a wrong type. The message names the file
+        and the line or key.
     """
     path = Path(path)
     if not path.exists():
         return Chapter(title=path.parent.name)
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text())
-    except YAMLError as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
         raise InputError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from None
@@ -100,32 +101,44 @@ def read_chapter(path: str | Path) -> Chapter:
         raise InputError("\n".join(f"{path}: {line}" for line in str(error).splitlines())) from None
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """A loader for which a key that is given twice is an error; PyYAML's own would keep the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(problem=f"{key.value} twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def survey(name: str, chapter: Chapter, settings: dict) -> str:
-    """In words, the data that a chapter ran on: the simulation, or the path that the parameters point to instead."""
+    """Return a text that names the data of a chapter: its simulation, or the path that ``params.yaml`` has instead."""
     path = settings.get(name, {}).get("data", {}).get("path", SIMULATED)
     return chapter.simulated if path.startswith(SIMULATED) else f"`{path}`"
 
 
 def value(file: str | Path, key: str, where: dict[str, str] | None = None) -> Any:
-    """Read one number or text from an output; None where the file, the row or the key is not there.
+    """Read one number or text from an output; None if the file, the row or the key does not exist.
 
     Parameters
     ----------
     file
         A ``.json`` file of metrics, or a ``.csv`` table.
     key
-        In JSON the keys down to the value, joined by dots (``cnn.f1.RS CVn``); in CSV the column.
+        In JSON the nested keys of the value, joined by dots (``cnn.f1.RS CVn``); in CSV the column.
     where
-        In CSV, the columns that choose the row: the first row that has these values.
+        In CSV, values by column: the first row with all of them is read.
     """
     file = Path(file)
     if not file.exists():
         return None
     if file.suffix == ".csv":
-        with file.open(newline="") as stream:
+        with file.open(newline="", encoding="utf-8") as stream:
             rows = [row for row in csv.DictReader(stream) if all(row.get(k) == v for k, v in (where or {}).items())]
         return _number(rows[0].get(key)) if rows else None
-    here = json.loads(file.read_text())
+    here = json.loads(file.read_text(encoding="utf-8"))
     for part in key.split("."):
         if not isinstance(here, dict) or part not in here:
             return None
@@ -141,7 +154,7 @@ def _number(text: str | None) -> Any:
 
 
 def shown(number: Any, form: str) -> str:
-    """``number`` as a table shows it: counts without a point, a text as it is, a dash for what is not there."""
+    """Format a value for a table: counts are rounded, a text is not changed, None is a dash."""
     if number is None:
         return ABSENT
     if isinstance(number, str):
@@ -153,7 +166,7 @@ def shown(number: Any, form: str) -> str:
 
 @dataclass
 class Words:
-    """Renders a chapter's texts: placeholders filled in, Markdown to HTML."""
+    """Renders the texts of a chapter: fills in the placeholders and converts Markdown to HTML."""
 
     source: str
     settings: dict
@@ -165,7 +178,7 @@ class Words:
         self.survey = self.filled(self.survey)
 
     def filled(self, text: str) -> str:
-        """``text`` with parameters and numbers in place of the placeholders; `InputError` if one means nothing."""
+        """Replace the placeholders of a text by parameters and numbers; `InputError` if a name is unknown."""
         try:
             return self.jinja.from_string(text).render(
                 params=self.settings,
@@ -176,16 +189,16 @@ class Words:
             raise InputError(f"{self.source}: {error} (in: {text.strip().splitlines()[0]})") from None
 
     def block(self, text: str) -> Markup:
-        """Paragraphs."""
+        """Render paragraphs."""
         return Markup(self.markdown.render(self.filled(text)))
 
     def inline(self, text: str) -> Markup:
-        """A line, without a paragraph around it."""
+        """Render one line, without a paragraph around it."""
         return Markup(self.markdown.renderInline(self.filled(text)))
 
 
 def table_cells(table: Table, words: Words) -> list[tuple[Markup, str, str]]:
-    """Label, published and here of every row."""
+    """Return the label, the published value and the value of this repository of every row."""
     rows = []
     for row in table.rows:
         file, form = row.file or table.file, row.format or table.format

@@ -1,4 +1,7 @@
-"""The pages: pictures with the stage that made each, tables, parameters, times; HTML files that need nothing else."""
+"""The pages of the report: figures with the stage that made each, tables, parameters and times.
+
+Each page is one HTML file that contains its figures and style.
+"""
 
 import base64
 import csv
@@ -20,7 +23,7 @@ TIME_COLUMNS = ["stage", "seconds", "peak_memory_mib", "machine"]
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure in a page: its caption, the stage that made it, the file itself."""
+    """A figure on a page: its file, its caption and the stage that made it."""
 
     path: Path
     caption: Markup
@@ -28,11 +31,12 @@ class Picture:
 
     @property
     def uri(self) -> str:
+        """The file as a data URI."""
         return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode()
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels, from the header of the PNG."""
+        """Width and height in pixels, read from the header of the PNG."""
         header = self.path.read_bytes()[:24]
         if header[:8] != b"\x89PNG\r\n\x1a\n" or len(header) < 24:
             raise InputError(f"{self.path}: not a PNG image")
@@ -41,7 +45,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures under one title; those of a folder share their caption and are folded away."""
+    """Figures under one title; those of a folder have one caption and are hidden until the reader opens them."""
 
     title: str
     text: Markup
@@ -50,7 +54,7 @@ class Group:
 
 
 def pictures_of(report: Stage, stages: list[Stage]) -> list[Picture]:
-    """Every PNG among what the report depends on, by the stages that made them, without captions yet."""
+    """Return all PNG files that the report depends on, with the stage that made each, without captions."""
     found = []
     for dep in report.deps:
         stage = made_by(stages, dep)
@@ -62,7 +66,7 @@ def pictures_of(report: Stage, stages: list[Stage]) -> list[Picture]:
 
 
 def groups(chapter: Chapter, pictures: list[Picture], words: Words) -> list[Group]:
-    """The chapter's parts with the pictures that are there; at the end those that no part names."""
+    """Return the parts of a chapter with the figures that exist; a last group has the figures that no part names."""
     left, result = {str(picture.path): picture for picture in pictures}, []
     for part in chapter.parts:
         single, folders = [], []
@@ -81,8 +85,8 @@ def groups(chapter: Chapter, pictures: list[Picture], words: Words) -> list[Grou
 
 
 def read_times(path: str | Path) -> dict[str, dict]:
-    """The measured seconds and memory of each stage, by its name (`bench/stages.py` writes them)."""
-    with Path(path).open(newline="") as stream:
+    """Read the time (seconds) and memory (MiB) of each stage by name, as `bench/stages.py` wrote them."""
+    with Path(path).open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if reader.fieldnames != TIME_COLUMNS:
             raise InputError(f"{path}: the columns must be {','.join(TIME_COLUMNS)}")
@@ -96,7 +100,7 @@ def read_times(path: str | Path) -> dict[str, dict]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a reader says them: 8.3 s, 2 min 5 s, 1 h 20 min."""
+    """Format a time in seconds: 8.3 s, 2 min 5 s, 1 h 20 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -105,7 +109,7 @@ def duration(seconds: float) -> str:
 
 
 def section_text(text: str, name: str) -> str:
-    """A top-level section of a YAML file as it stands there, comments and all."""
+    """Return a top-level section of a YAML file as text, with its comments."""
     found = re.search(rf"^{re.escape(name)}:.*\n(?:(?:[ \t#].*)?\n)*", text + "\n", flags=re.MULTILINE)
     return found.group().rstrip() if found else ""
 
@@ -113,7 +117,7 @@ def section_text(text: str, name: str) -> str:
 def chapter_of(
     name: str, chapter: Chapter, stages: list[Stage], settings: dict, params_text: str, times: dict[str, dict]
 ) -> dict:
-    """All that the page of one chapter shows; ``stages`` are those of the whole pipeline."""
+    """Collect everything that the page of a chapter shows; ``stages`` are those of the whole pipeline."""
     report = next(stage for stage in stages if stage.name == STAGE)
     own = [stage for stage in stages if stage.chapter == name]
     words = Words(f"stages/{name}/report.yaml", settings, survey(name, chapter, settings))
@@ -154,7 +158,7 @@ def chapter_of(
 
 
 def render(chapters: list[dict]) -> dict[str, str]:
-    """The pages by file name: ``index.html`` and one a chapter."""
+    """Return the pages by file name: ``index.html`` and one page per chapter."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The pipeline as DVC resolves it (foreach and ``${...}`` filled in): its stages, and a drawing of one chapter's."""
+"""The stages of the pipeline as DVC resolves them (``foreach`` and ``${...}`` filled in), and a drawing of them."""
 
 from dataclasses import dataclass
 from html import escape
@@ -13,7 +13,7 @@ from grandalf.routing import EdgeViewer, route_with_lines
 
 from skylight.errors import InputError
 
-LETTER, SMALL, LINE = 8.0, 6.8, 40  # widths of letters and height of a box, pixels
+LETTER, SMALL, LINE = 8.0, 6.8, 40  # width of a letter, of a small letter, and height of a box, pixels
 GAP = 14
 
 
@@ -24,11 +24,11 @@ class Stage:
     Attributes
     ----------
     name
-        As DVC addresses it, with the key of a foreach: ``periodic-transfer@ztf``.
+        As in DVC, with the key of a ``foreach``: ``periodic-transfer@ztf``.
     command, deps, outs, params
-        As declared; paths relative to the root, params as the keys of ``params.yaml``.
+        As declared in ``dvc.yaml``; paths are relative to the root, ``params`` are keys of ``params.yaml``.
     after
-        Names of the stages whose outputs it reads.
+        Names of the stages whose outputs this stage reads.
     """
 
     name: str
@@ -40,11 +40,12 @@ class Stage:
 
     @property
     def group(self) -> str:
-        """The name without the key of a foreach."""
+        """The name without the key of a ``foreach``."""
         return self.name.partition("@")[0]
 
     @property
     def chapter(self) -> str:
+        """The name of the chapter: ``periodic``."""
         return self.group.partition("-")[0]
 
     @property
@@ -86,16 +87,16 @@ def read_stages(root: str | Path = ".") -> list[Stage]:
 
 
 def made_by(stages: list[Stage], path: str | Path) -> Stage | None:
-    """The stage that has ``path``, or a folder it is in, among its outputs."""
+    """Return the stage that has ``path``, or a folder that contains it, among its outputs."""
     places = {str(path), *map(str, Path(path).parents)}
     return next((stage for stage in stages if places & set(stage.outs)), None)
 
 
 def draw(stages: list[Stage], page: str) -> str:
-    """An SVG of ``stages`` from top to bottom, each box a link into ``page``; stages of one foreach share a box.
+    """Draw stages as SVG, from top to bottom. Each box is a link into ``page``; stages of a ``foreach`` share a box.
 
-    Layers after Sugiyama, Tagawa & Toda 1981 by grandalf, which also draws `dvc dag`; arrows that others imply are left
-    out.
+    grandalf, which also draws `dvc dag`, places the boxes in layers (Sugiyama, Tagawa & Toda 1981). An arrow is left
+    out if other arrows connect its two boxes.
     """
     boxes, arrows = grouped(stages)
     order = list(boxes)
@@ -132,14 +133,14 @@ def draw(stages: list[Stage], page: str) -> str:
 
 
 class Box:
-    """What grandalf asks of a vertex: its size, and the middle it is given."""
+    """A box in the drawing, as grandalf needs it: grandalf reads its size and sets its centre ``xy``."""
 
     def __init__(self, w: float, h: float):
         self.w, self.h, self.xy = w, h, (0.0, 0.0)
 
 
 def grouped(stages: list[Stage]) -> tuple[dict[str, list[Stage]], list[tuple[str, str]]]:
-    """Stages by group, and the arrows between groups that no longer way implies."""
+    """Return the stages by group, and the arrows between groups, without those that a longer path replaces."""
     boxes: dict[str, list[Stage]] = {}
     for stage in stages:
         boxes.setdefault(stage.group, []).append(stage)
@@ -152,12 +153,13 @@ def grouped(stages: list[Stage]) -> tuple[dict[str, list[Stage]], list[tuple[str
 
 
 def label(name: str, members: list[Stage]) -> list[str]:
-    """The step, and below it the keys of a foreach."""
+    """Return the lines of text in a box: the step, and the keys of a ``foreach``."""
     keys = [stage.name.partition("@")[2] for stage in members if "@" in stage.name]
     return [name.partition("-")[2] or name, *([", ".join(keys)] if keys else [])]
 
 
 def box(name: str, members: list[Stage], x: float, y: float, width: float, page: str) -> str:
+    """Draw the box of a group as SVG, with its centre at ``x``, ``y``."""
     step, *keys = label(name, members)
     href = f"{page}#{name}" if "-" in name else "#"
     lines = [f'<text x="{x:.1f}" y="{y + (-2 if keys else 5):.1f}">{escape(step)}</text>']
@@ -170,7 +172,7 @@ def box(name: str, members: list[Stage], x: float, y: float, width: float, page:
 
 
 def line(points: list[tuple[float, float]]) -> str:
-    """A smooth arrow through ``points``: each piece leaves and arrives upright."""
+    """Draw a smooth arrow through ``points``; each piece starts and ends vertically."""
     (x, y), *rest = points
     path = [f"M{x:.1f},{y:.1f}"]
     for x2, y2 in rest:

@@ -1,1 +1,1 @@
-"""Simulators: each writes a survey in the survey's own format. Only the `simulate` stages import them."""
+"""Simulators, each of which writes a survey in the survey's own format. Only the `simulate` stages import them."""

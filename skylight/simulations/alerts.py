@@ -1,14 +1,15 @@
 """Simulated ZTF alerts, real and bogus, in the packets and the label table that the survey publishes.
 
-An exposure and a reference image of the same sky are drawn with their own seeing, depth and noise; the difference is
-the exposure minus the reference convolved to its seeing, with the small errors of position, gain and width that image
-subtraction leaves. What stands out of it is centred in the cutouts: a source that has changed (real), or what the
-errors or the detector have made (bogus). One model makes both, so that a supernova on a bright galaxy has the galaxy's
-residuals about it, and a badly subtracted star may look much like one that has brightened.
+An exposure and a reference image of the same sky are drawn, each with its own seeing, depth and noise. The difference
+is the exposure minus the reference convolved to the exposure's seeing, with the small errors of position, gain and
+width that real image subtraction has. The cutouts are centred on the highest peak of the difference: a source whose
+brightness has changed (real), or an artifact of the subtraction or of the detector (bogus). One model makes both
+classes. A supernova on a bright galaxy therefore lies among the galaxy's residuals, and a badly subtracted star can
+look like a star that has brightened.
 
 Sky level, noise, seeing, zero point and limiting magnitude are those of the survey's own packets (Bellm et al. 2019,
-PASP 131, 018002; Masci et al. 2019, PASP 131, 018003). Of a candidate that has faded the difference is reference minus
-science, positive, as braai takes it.
+PASP 131, 018002; Masci et al. 2019, PASP 131, 018003). For a candidate that has faded, the difference is reference
+minus science, so that the candidate is positive, as braai expects.
 """
 
 from collections.abc import Callable
@@ -28,11 +29,11 @@ Array = np.ndarray
 Rng = np.random.Generator
 
 PUBLISHED = {"real": 7992, "bogus": 3564}
-"""Alerts of each class in the published set (Duev et al. 2019)."""
+"""Number of alerts of each class in the published set (Duev et al. 2019)."""
 FIELD = 96
-"""Rows and columns that are drawn, in pixels of 1 arcsec; the cutouts come from the middle."""
+"""Rows and columns of the simulated images, in pixels of 1 arcsec; the cutouts come from the middle."""
 FINE = 2
-"""Samples a pixel, each way, that are drawn: the seeing is too sharp for one a pixel, and bright stars would ring."""
+"""Samples per pixel along each axis. With one sample the seeing would be undersampled, and bright stars would ring."""
 _SAMPLES = FINE * FIELD
 _UP = 2 * np.pi * FINE * np.fft.fftfreq(_SAMPLES)
 _ALONG = 2 * np.pi * FINE * np.fft.rfftfreq(_SAMPLES)
@@ -40,16 +41,16 @@ _FREQUENCIES = (len(_UP), len(_ALONG))
 GAIN = 6.2
 """Electrons per data number (DN)."""
 READ_NOISE = 1.7
-"""Of one exposure, DN."""
+"""Read noise of one exposure, DN."""
 FULL_WELL = 45_000.0
-"""DN at which a pixel saturates and bleeds along its column."""
+"""Level at which a pixel saturates and bleeds along its column, DN."""
 THRESHOLD = 5.0
-"""Signal to noise of the faintest candidate, in the difference filtered with the point spread function."""
+"""Smallest signal-to-noise ratio of a candidate, in the difference filtered with the point spread function."""
 
 
 @dataclass
 class Sky:
-    """One part of the sky through the survey's eyes: what changes while a candidate is made up.
+    """A small field of the sky and how the survey observes it; the functions that make a candidate change it.
 
     Brightness is in DN of the exposure. Positions are x, y in pixels from the middle of the field.
     """
@@ -61,49 +62,50 @@ class Sky:
     seeing: float
     """Full width at half maximum in the exposure, pixels."""
     beta: float
-    """Moffat index of the wings."""
+    """Moffat index beta of the point spread function: how steep its wings are."""
     shear: tuple[float, float]
     reference_seeing: float
     frames: int
-    """Exposures in the reference."""
+    """Number of exposures in the reference."""
     offset: tuple[float, float]
-    """By how much the subtraction misplaces the reference, pixels."""
+    """Registration error of the reference in the subtraction, pixels."""
     gain_error: float
     width_error: float
-    """Relative errors of the scale and of the width that the reference is brought to."""
+    """Relative errors of the flux scale and of the seeing to which the reference is matched."""
     shear_error: tuple[float, float]
     now: Array = field(default_factory=lambda: np.zeros(_FREQUENCIES, complex), repr=False)
     before: Array = field(default_factory=lambda: np.zeros(_FREQUENCIES, complex), repr=False)
-    """Fourier transforms of what is in the sky at the time of the exposure, and of the reference."""
+    """Fourier transforms of the sky at the time of the exposure, and at the time of the reference."""
     detector: Array = field(default_factory=lambda: np.zeros((FIELD, FIELD)), repr=False)
-    """What the detector adds to the exposure, DN."""
+    """Signal that the detector adds to the exposure, DN."""
     masked: Array = field(default_factory=lambda: np.zeros((FIELD, FIELD), bool), repr=False)
-    """Pixels of the difference that the pipeline has masked."""
+    """Pixels of the difference that the survey's pipeline has masked."""
     uncovered: Array = field(default_factory=lambda: np.zeros((FIELD, FIELD), bool), repr=False)
-    """Pixels without reference."""
+    """Pixels that the reference does not cover."""
     edges: list[int] = field(default_factory=lambda: [FIELD] * 4)
-    """Pixels from the middle to the lower, upper, left and right edge of the detector."""
+    """Distances from the middle to the lower, upper, left and right edge of the detector, pixels."""
     sources: list[tuple[float, float, float]] = field(default_factory=list, repr=False)
-    """Position and flux of everything in the reference."""
+    """Position and flux of each source in the reference: x, y, flux."""
 
     def flux(self, magnitude: float) -> float:
+        """Return the flux (DN) of a source of a magnitude."""
         return 10 ** (0.4 * (self.zero_point - magnitude))
 
     @property
     def limit(self) -> float:
-        """Magnitude of a point source of signal to noise 5 in the difference."""
+        """Magnitude of a point source whose signal-to-noise ratio in the difference is 5."""
         noise = np.hypot(np.sqrt(self.level / GAIN), READ_NOISE) * np.sqrt(1 + 1 / self.frames)
         return self.zero_point - 2.5 * np.log10(THRESHOLD * noise * 1.5 * self.seeing)
 
     def star(self, x: float, y: float, before: float, now: float | None = None) -> None:
-        """Add a point source of the flux ``before``, and ``now`` where that is another one."""
+        """Add a point source of flux ``before`` in the reference and ``now`` in the exposure (default: ``before``)."""
         wave = _point(x, y)
         self.before += before * wave
         self.now += (before if now is None else now) * wave
         self._note(x, y, before)
 
     def galaxy(self, x: float, y: float, flux: float, radius: float, index: float, axis_ratio: float, angle: float):
-        """Add a Sersic profile; ``radius`` holds half of the light, the angle is in radians."""
+        """Add a Sersic profile; ``radius`` is the half-light radius in pixels, ``angle`` is in radians."""
         shape = galsim.Sersic(index, half_light_radius=radius, flux=flux, gsparams=_COARSE)
         wave = _point(x, y) * _shape(shape.shear(q=axis_ratio, beta=angle * galsim.radians))
         self.before += wave
@@ -119,18 +121,18 @@ _COARSE = galsim.GSParams(folding_threshold=0.02, kvalue_accuracy=1e-3, maximum_
 
 
 def _point(x: float, y: float) -> Array:
-    """Fourier transform of a unit point at ``x``, ``y`` from the middle of the field."""
+    """Return the Fourier transform of a point source of flux 1 at ``x``, ``y`` from the middle of the field."""
     return np.outer(np.exp(-1j * _UP * (y + FIELD // 2)), np.exp(-1j * _ALONG * (x + FIELD // 2)))
 
 
 def _shape(shape: galsim.GSObject) -> Array:
-    """Fourier transform of a shape about the origin."""
+    """Return the Fourier transform of a shape centred on the origin."""
     drawn = shape.drawKImage(nx=_SAMPLES, ny=_SAMPLES, scale=2 * np.pi / FIELD)
     return np.fft.ifftshift(drawn.array)[:, : len(_ALONG)]
 
 
 def _moffat(width: float, beta: float, shear: tuple[float, float]) -> Array:
-    """Fourier transform of a point spread function of unit flux about the origin."""
+    """Return the Fourier transform of a Moffat point spread function of flux 1, centred on the origin."""
     y, x = (np.mgrid[:_SAMPLES, :_SAMPLES] - _SAMPLES // 2) / FINE
     g1, g2 = shear
     squared = (1 - 2 * g1) * x**2 + (1 + 2 * g1) * y**2 - 4 * g2 * x * y  # to first order in the shear
@@ -139,7 +141,7 @@ def _moffat(width: float, beta: float, shear: tuple[float, float]) -> Array:
 
 
 def _pixels(transform: Array) -> Array:
-    """The image of a Fourier transform, at the middle of each pixel."""
+    """Return the image of a Fourier transform, sampled at the centre of each pixel."""
     return FINE**2 * np.fft.irfft2(transform)[::FINE, ::FINE]
 
 
@@ -162,7 +164,7 @@ def draw_sky(rng: Rng) -> Sky:
     )
     crowding = np.exp(0.8 * rng.standard_normal())
     for _ in range(min(rng.poisson(4 * crowding), 60)):
-        # Number counts that grow as 10^(0.25 m).
+        # The number of stars grows with magnitude as 10^(0.25 m).
         magnitude = 22.3 + np.log10(1 - rng.random()) / 0.25
         sky.star(*_anywhere(rng), sky.flux(max(magnitude, 12.5)))
     for _ in range(rng.poisson(3)):
@@ -176,7 +178,7 @@ def _anywhere(rng: Rng) -> Array:
 
 
 def _add_galaxy(sky: Sky, x: float, y: float, magnitude: float, rng: Rng) -> float:
-    """Add a galaxy, with clumps if it is a large disc; give its half-light radius in pixels."""
+    """Add a galaxy, with clumps if it is a large disc, and return its half-light radius in pixels."""
     radius = float(np.clip(1.6 * 10 ** (0.13 * (20.5 - magnitude)) * np.exp(0.3 * rng.standard_normal()), 0.5, 14))
     disc = rng.random() < 0.65
     index = float(rng.choice([1.0, 1.5]) if disc else rng.choice([2.5, 3.0, 4.0]))
@@ -194,7 +196,7 @@ def _add_galaxy(sky: Sky, x: float, y: float, magnitude: float, rng: Rng) -> flo
 
 
 def _transient_flux(sky: Sky, rng: Rng) -> float:
-    """Flux of a change: most are within two magnitudes of the limit of detection, as the survey's are."""
+    """Draw the flux of a change; most are less than two magnitudes above the detection limit, as in the survey."""
     return sky.flux(sky.limit + 0.2 - rng.gamma(1.4, 1.3))
 
 
@@ -245,7 +247,7 @@ def _residual(sky: Sky, rng: Rng) -> None:
 
 
 def _cosmic_ray(sky: Sky, rng: Rng) -> None:
-    """A straight track of charge; one from above is a point."""
+    """Add a straight track of charge; a particle that arrives vertically leaves a point."""
     length, turn = min(rng.exponential(2.5), 20), rng.uniform(0, np.pi)
     charge = 10 ** rng.uniform(1.9, 3.6) * (1 + length / 2)
     steps = np.linspace(-0.5, 0.5, 40) * length
@@ -262,7 +264,7 @@ def _hot_pixel(sky: Sky, rng: Rng) -> None:
 
 
 def _deposit(x: Array, y: Array, charge: float) -> Array:
-    """Charge put on the pixels that hold the points."""
+    """Return an image (FIELD, FIELD) with ``charge`` added at each point."""
     pixels = np.zeros((FIELD, FIELD))
     np.add.at(pixels, (np.rint(y).astype(int) + FIELD // 2, np.rint(x).astype(int) + FIELD // 2), charge)
     return pixels
@@ -280,7 +282,7 @@ def _bad_column(sky: Sky, rng: Rng) -> None:
 
 
 def _bleed(sky: Sky, rng: Rng) -> None:
-    """A saturated star up or down the column, whose charge has run to the middle."""
+    """Add a saturated star in the same column, whose charge has bled to the middle."""
     distance = float(rng.choice([-1, 1]) * rng.uniform(0, 34))
     sky.star(rng.uniform(-1, 1), distance, sky.flux(rng.uniform(9.0, 11.8)))
     if rng.random() < 0.5:
@@ -288,7 +290,7 @@ def _bleed(sky: Sky, rng: Rng) -> None:
 
 
 def _edge(sky: Sky, rng: Rng) -> None:
-    """The detector's edge near the middle, with the uneven last rows that make the candidate."""
+    """Put the detector's edge near the middle; the uneven signal of its last rows makes the candidate."""
     side, distance = int(rng.integers(4)), int(rng.integers(1, 20))
     sky.edges[side] = distance
     depth = np.arange(FIELD) - (FIELD // 2 - distance)
@@ -302,7 +304,7 @@ def _edge(sky: Sky, rng: Rng) -> None:
 
 
 def _blanked(sky: Sky, rng: Rng) -> None:
-    """Part of the image masked: round a star, or where the reference ends; the candidate is at the border."""
+    """Mask part of the image, around a star or where the reference ends; the candidate lies at the border."""
     y, x = np.mgrid[:FIELD, :FIELD] - FIELD // 2
     turn = rng.uniform(0, 2 * np.pi)
     if rng.random() < 0.6:
@@ -333,43 +335,43 @@ BOGUS: dict[str, tuple[float, Callable[[Sky, Rng], None]]] = {
     "edge": (0.06, _edge),
     "blanked": (0.10, _blanked),
 }
-"""Kinds of candidates: their shares of the class, and how each is made."""
+"""Kinds of candidates: the share of each in its class, and the function that makes it."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the survey publishes of a detection, besides its name and time."""
+    """The cutouts and measurements that the survey publishes for a detection."""
 
     cutouts: tuple[Array, Array, Array]
-    """Science, reference and difference; up to `SIDE` rows and columns, NaN where masked."""
+    """Science, reference and difference: at most `SIDE` rows and columns, NaN where masked."""
     measured: dict[str, object]
-    """Columns of the ``candidate`` block."""
+    """Fields of the ``candidate`` block."""
 
 
 def draw_candidate(label: str, rng: Rng) -> tuple[str, Candidate]:
-    """Draw a candidate of class ``real`` or ``bogus`` that the survey would detect; give its kind too."""
+    """Draw a candidate of class ``real`` or ``bogus`` that the survey would detect; return its kind and itself."""
     kinds = {"real": REAL, "bogus": BOGUS}[label]
     names, shares = list(kinds), np.array([share for share, _ in kinds.values()])
     name = str(rng.choice(names, p=shares / shares.sum()))
     while True:
         sky = draw_sky(rng)
         kinds[name][1](sky, rng)
-        if name != "edge" and rng.random() < 0.03:  # any source may lie near the detector's edge
+        if name != "edge" and rng.random() < 0.03:  # any source can lie near the detector's edge
             sky.edges[rng.integers(4)] = int(rng.integers(8, SIDE // 2))
         found = observe(sky, 1 if label == "real" else 6, rng)
-        # Nobody would call real what the mask covers.
+        # A person would not label an alert as real if its source is masked.
         if found is not None and (label == "bogus" or not found.measured["nbad"]):
             return name, found
 
 
 def observe(sky: Sky, search: int, rng: Rng) -> Candidate | None:
-    """Expose, subtract and detect: the highest peak within ``search`` pixels of the middle, or ``None``."""
+    """Expose, subtract, and detect the highest peak at most ``search`` pixels from the middle; None if it is low."""
     science, reference, difference = images(sky, rng)
     gap = np.isnan(difference)
     noise = 1.4826 * np.median(np.abs(difference[~gap] - np.median(difference[~gap])))
     width = sky.seeing / 2.355
     filtered = ndimage.gaussian_filter(np.where(gap, 0, difference), width)
-    effective = 4 * np.pi * width**2  # pixels of noise under the filter
+    effective = 4 * np.pi * width**2  # number of noise pixels under the filter
     significance = filtered * np.sqrt(effective) / noise
     middle = np.s_[FIELD // 2 - search : FIELD // 2 + search + 1]
     near = np.where(gap, 0, np.abs(significance))[middle, middle]
@@ -389,7 +391,7 @@ def observe(sky: Sky, search: int, rng: Rng) -> Candidate | None:
 
 
 def images(sky: Sky, rng: Rng) -> tuple[Array, Array, Array]:
-    """Draw exposure, reference and difference of a sky: (FIELD, FIELD) each, DN."""
+    """Draw the exposure, the reference and the difference of a sky: (FIELD, FIELD) each, in DN."""
     seen = _moffat(sky.seeing, sky.beta, sky.shear)
     matched_shear = tuple(a + b for a, b in zip(sky.shear, sky.shear_error, strict=True))
     matched = _moffat(sky.seeing * (1 + sky.width_error), sky.beta, matched_shear)
@@ -401,7 +403,7 @@ def images(sky: Sky, rng: Rng) -> tuple[Array, Array, Array]:
 
     charge, saturated = _saturate(light + sky.level + sky.detector)
     science = charge + rng.standard_normal(light.shape) * np.sqrt(np.maximum(charge, 1) / GAIN + READ_NOISE**2)
-    # Resampling and stacking have smoothed the reference's noise.
+    # Resampling and stacking smooth the noise of the reference.
     depth = np.sqrt((np.maximum(static, 0) + sky.level) / GAIN + READ_NOISE**2) / np.sqrt(sky.frames)
     grain = ndimage.gaussian_filter(rng.standard_normal(light.shape), 0.6)
     grain *= depth / grain.std()
@@ -414,7 +416,7 @@ def images(sky: Sky, rng: Rng) -> tuple[Array, Array, Array]:
 
 
 def _saturate(charge: Array) -> tuple[Array, Array]:
-    """Let the charge above the full well run up and down its column; give the image and the saturated pixels."""
+    """Move charge above the full well along its column; return the image and a mask of the saturated pixels."""
     if charge.max() <= FULL_WELL:
         return charge, np.zeros(charge.shape, bool)
     result = charge.copy()
@@ -434,7 +436,7 @@ def _saturate(charge: Array) -> tuple[Array, Array]:
 def _measure(
     sky: Sky, pixel: tuple[int, int], difference: Array, sign: int, flux: float, peak: float, noise: float
 ) -> dict:
-    """The part of the ``candidate`` block that is measured on the images."""
+    """Return the fields of the ``candidate`` block that are measured on the images."""
     row, column = pixel
     box = difference[row - 2 : row + 3, column - 2 : column + 3]
     good = np.where(np.isfinite(box), box, 0.0)
@@ -475,25 +477,31 @@ def _measure(
 
 
 def simulate(folder: Path, count: int, seed: int, workers: int = -1) -> dict[str, int]:
-    """Write a set of ``count`` alerts in the published ratio; give the number of each class.
+    """Write a set of ``count`` alerts with the published ratio of the classes.
 
-    ``packets/<candid>.avro`` a packet each; ``candidates.csv``, the ``candidate`` blocks with a column ``label`` (0
-    bogus, 1 real) in the layout of the published table; ``truth.csv`` (``candid,kind``), which no network sees.
+    The set has one packet per alert (``packets/<candid>.avro``); ``candidates.csv``, the ``candidate`` blocks with a
+    column ``label`` (0 bogus, 1 real) in the layout of the published table; and ``truth.csv`` (``candid,kind``), which
+    no network uses.
 
     Parameters
     ----------
     folder : Path
-        Made here.
+        Must not exist yet.
     count : int
         At least 2.
     seed : int
-        Same seed, same bytes, for any number of processes.
+        The same seed gives the same bytes for any number of processes.
     workers : int
-        Processes; -1 is one a core.
+        Number of processes; -1 is one per core.
+
+    Returns
+    -------
+    dict
+        Number of alerts of each class.
     """
     real = min(max(1, round(count * PUBLISHED["real"] / sum(PUBLISHED.values()))), count - 1)
     labels = np.random.default_rng(seed).permutation(["real"] * real + ["bogus"] * (count - real))
-    folder = folder.resolve()  # the processes may have been started in another folder
+    folder = folder.resolve()  # the worker processes may run in another folder
     (folder / "packets").mkdir(parents=True)
     chunks = np.array_split(np.arange(count), -(-count // 50))
     jobs = (joblib.delayed(_write_chunk)(folder, chunk, labels[chunk].tolist(), seed) for chunk in chunks)
@@ -524,7 +532,7 @@ def _write_chunk(folder: Path, indices: Array, labels: list[str], seed: int) -> 
 
 
 def _block(index: int, measured: dict, rng: Rng) -> dict:
-    """The ``candidate`` block: the measurements, and the names, times and places that go with them."""
+    """Return the ``candidate`` block: the measurements, and the identifiers, times and positions."""
     night, slot = divmod(index, 500)
     nid, part, rcid = 800 + night, 15_000 + 90 * slot, int(rng.integers(64))
     pid = ((nid * 10**5 + part) * 100 + rcid) * 100 + 15
@@ -559,7 +567,7 @@ def _block(index: int, measured: dict, rng: Rng) -> dict:
 
 
 def _object_name(index: int) -> str:
-    """ZTF, the year, and a number in letters."""
+    """Return the name of an object: ZTF, the year, and the index written with seven letters."""
     letters = ""
     for _ in range(7):
         index, letter = divmod(index, 26)

@@ -1,6 +1,6 @@
-"""The Catalina survey's periodic variables (Drake et al. 2014, ApJS 213, 9), and their simulation.
+"""A simulation of the periodic variables of the Catalina survey (Drake et al. 2014, ApJS 213, 9).
 
-``v0/classes.csv`` has the header ``lcid class`` and a row ``lcid class`` a star, separated by a space;
+``v0/classes.csv`` has the header ``lcid class`` and one row per star, with columns separated by a space.
 ``v0/indiv_lc/class<N>/<lcid>.csv`` has a comment and rows ``lcid,mjd,mag,magerr``.
 """
 
@@ -23,8 +23,8 @@ from skylight.simulations.photometry import (
 
 NUMBERS = {name: number for number, name in CRTS_CLASSES.items()}
 
-# Cadence and errors as in the light curves of the second data release (Drake et al. 2009, ApJ 696, 870): the reported
-# errors have a floor of 0.05 mag that bright stars do not deserve (Graham et al. 2017, MNRAS 470, 4112).
+# Cadence and errors as in the light curves of the second data release (Drake et al. 2009, ApJ 696, 870). The reported
+# errors are at least 0.05 mag, which is too large for bright stars (Graham et al. 2017, MNRAS 470, 4112).
 DESIGN = SurveyDesign(
     start=53470.0,
     bands=(
@@ -63,13 +63,13 @@ def simulate_crts(folder: Path, scale: float, seed: int, workers: int = -1) -> i
     Parameters
     ----------
     folder : Path
-        Made if there is none.
+        Created if it does not exist.
     scale : float
-        Size in units of the published set of 45,630 stars.
+        Number of stars in units of the published set of 45,630 stars.
     seed : int
-        Same seed, same bytes.
+        The same seed gives the same bytes.
     workers : int
-        Processes; -1 is one a core.
+        Number of processes; -1 is one per core.
     """
     names = shuffled_classes(scale * sum(PUBLISHED.values()), seed)
     folders = {name: folder / "v0" / "indiv_lc" / f"class{NUMBERS[name]}" for name in PUBLISHED}
@@ -77,7 +77,7 @@ def simulate_crts(folder: Path, scale: float, seed: int, workers: int = -1) -> i
         path.mkdir(parents=True)
     lcids = simulate(DESIGN, names, partial(_write, folders), seed, workers)
     rows = [f"{lcid} {NUMBERS[name]}\n" for lcid, name in zip(lcids, names, strict=True)]
-    (folder / "v0" / "classes.csv").write_text("lcid class\n" + "".join(rows))
+    (folder / "v0" / "classes.csv").write_text("lcid class\n" + "".join(rows), encoding="utf-8")
     return len(names)
 
 
@@ -87,5 +87,5 @@ def _write(folders: dict[str, Path], index: int, name: str, light: Photometry) -
     lcid = 1_001_001_000_000 + 1_000_000 * field + 137 * detection + 4001
     rows = np.column_stack([np.full(len(light.time), lcid), light.time, light.mag, light.magerr])
     text = "%d,%.6f,%.4f,%.4f\n" * len(rows) % tuple(rows.ravel().tolist())
-    (folders[name] / f"{lcid}.csv").write_text("#lcid,mjd,mag,magerr\n" + text)
+    (folders[name] / f"{lcid}.csv").write_text("#lcid,mjd,mag,magerr\n" + text, encoding="utf-8")
     return lcid

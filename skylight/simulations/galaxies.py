@@ -1,8 +1,8 @@
-"""Galaxies as the Sloan Digital Sky Survey pictures them: structure, light, colour.
+"""Simulated images of galaxies, like the colour images of the Sloan Digital Sky Survey.
 
 A galaxy is a bulge (Sersic), a disc of finite thickness (exponential), a bar (Ferrers) and logarithmic spiral arms,
-blurred by the seeing, with neighbours and sky noise. It is rendered at the survey's own pixel scale, turned into a
-colour picture and only then enlarged, as the survey's picture server does.
+blurred by the seeing, with neighbours and sky noise. It is rendered at the survey's own pixel scale, made into a
+colour image and then enlarged, in the same order as the survey's image server.
 """
 
 from dataclasses import dataclass
@@ -14,48 +14,48 @@ from PIL import Image
 from skylight.galaxies.images import SKY_NOISE, colour_picture
 
 NATIVE_SCALE = 0.396
-"""Pixel scale of the survey's camera in arcsec."""
+"""Pixel scale of the survey's camera, arcsec."""
 THICKNESS = 0.12
 """Scale height of a disc over its scale length."""
 BOXINESS = 2.6
-"""Exponent of the bar's generalised ellipse; 2 is an ellipse."""
+"""Exponent of the bar's generalised ellipse; with 2 it is an ellipse."""
 
-# Flux in g, r and i for a unit of r-band flux: old stars, a disc's mixture, young arms.
+# Flux in g, r and i for an r-band flux of 1: old stars, the mixed stars of a disc, young stars of arms.
 COLOURS = {"old": (0.45, 1.0, 1.46), "disc": (0.56, 1.0, 1.34), "young": (0.83, 1.0, 1.13)}
 
 
 @dataclass(frozen=True)
 class Galaxy:
-    """One galaxy; lengths in units of its Petrosian radius ``petror90`` but for that and the seeing, in arcsec."""
+    """One galaxy. Lengths are in units of ``petror90``; ``petror90`` itself and the seeing are in arcsec."""
 
     petror90: float
-    """Radius that holds 90 % of the r-band light, arcsec."""
+    """Radius that contains 90 % of the Petrosian r-band flux, arcsec."""
     r_mag: float
     """Petrosian r magnitude."""
     seeing: float
     """Full width at half maximum of the point spread function, arcsec."""
     cos_inclination: float
-    """1 is face-on, 0 edge-on; of a galaxy without a disc, its axis ratio."""
+    """1 is face-on, 0 is edge-on; for a galaxy without a disc, the axis ratio."""
     position_angle: float
-    """Of the major axis, radians counter-clockwise from the rows' direction."""
+    """Position angle of the major axis, radians counter-clockwise from the direction of the rows."""
     disc_fraction: float
-    """Share of the light in the disc and arms; what bar and disc leave is the bulge."""
+    """Share of the light in the disc and its arms; the light in neither disc nor bar is the bulge."""
     disc_scale: float
     bulge_radius: float
     """Half-light radius of the bulge."""
     bulge_index: float
     bar_fraction: float
-    """Share of the light in the bar; 0 is no bar."""
+    """Share of the light in the bar; 0 for no bar."""
     bar_radius: float
     """Half of the bar's length, in the plane of the disc."""
     bar_axis_ratio: float
     bar_angle: float
-    """From the line of nodes, in the plane of the disc, radians."""
+    """Angle of the bar from the line of nodes, in the plane of the disc, radians."""
     arm_fraction: float
-    """Share of the disc's light in the arms; 0 is no arms."""
+    """Share of the disc's light in the arms; 0 for no arms."""
     arm_count: int
     pitch: float
-    """Pitch angle of the arms in radians; negative winds the other way."""
+    """Pitch angle of the arms, radians; the sign is the sense of winding."""
     arm_sharpness: float
     ring_fraction: float
     """Share of the disc's light in a ring at the end of the bar."""
@@ -64,39 +64,44 @@ class Galaxy:
     dust_lane: float
     """Depth of a dust lane along the major axis, 0 to 1."""
     companion: float
-    """Flux of a companion that touches the galaxy, as a share of its own; 0 is none."""
+    """Flux of a companion that overlaps the galaxy, as a share of the galaxy's flux; 0 for none."""
     artifact: bool
-    """A bright star or its ghost instead of a galaxy."""
+    """Whether the object is not a galaxy but a bright star or its ghost image."""
 
     @property
     def projection(self) -> np.ndarray:
-        """Matrix from the plane of the disc to the sky, (2, 2)."""
+        """Matrix (2, 2) that projects the plane of the disc onto the sky."""
         c, s = np.cos(self.position_angle), np.sin(self.position_angle)
         return np.array([[c, -s], [s, c]]) @ np.diag([1.0, self.cos_inclination])
 
     @property
     def bar_direction(self) -> np.ndarray:
-        """From the centre to the end of the bar on the sky, in units of ``petror90``: x, y."""
+        """Vector x, y from the centre to the end of the bar on the sky, in units of ``petror90``."""
         return self.projection @ (self.bar_radius * np.array([np.cos(self.bar_angle), np.sin(self.bar_angle)]))
 
     @property
     def bar_length(self) -> float:
-        """The bar from end to end as it is seen, arcsec; 0 without a bar."""
+        """Apparent length of the bar from end to end, arcsec; 0 without a bar."""
         return 2 * self.petror90 * float(np.hypot(*self.bar_direction)) if self.bar_fraction else 0.0
 
 
 def render(galaxy: Galaxy, pixels: int, pixel_scale: float, rng: np.random.Generator) -> Image.Image:
-    """Picture a galaxy.
+    """Draw the colour image of a galaxy.
 
     Parameters
     ----------
     galaxy : Galaxy
     pixels : int
-        Rows and columns of the picture.
+        Number of rows and of columns of the image.
     pixel_scale : float
-        Of the picture, in units of the galaxy's ``petror90``.
+        Size of a pixel of the image in units of the galaxy's ``petror90``.
     rng : np.random.Generator
-        Clumps, neighbours and noise.
+        For the clumps, the neighbours and the noise.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, (pixels, pixels).
     """
     native = int(np.ceil(pixels * pixel_scale * galaxy.petror90 / NATIVE_SCALE))
     psf = galsim.Moffat(beta=3.5, fwhm=galaxy.seeing)
@@ -113,13 +118,13 @@ def render(galaxy: Galaxy, pixels: int, pixel_scale: float, rng: np.random.Gener
 
 
 def bar_mask(galaxy: Galaxy, pixels: int, pixel_scale: float) -> np.ndarray:
-    """Where the bar is on the picture: boolean, (pixels, pixels)."""
+    """Return the pixels of the image that the bar covers: (pixels, pixels) bool."""
     radius = _bar_radius(galaxy, *_disc_plane(galaxy, pixels, pixel_scale))
     return radius < 1 if galaxy.bar_fraction else np.zeros((pixels, pixels), dtype=bool)
 
 
 def _components(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.random.Generator):
-    """The galaxy's parts: a colour (3,) and its r-band light in nanomaggies, (native, native), each."""
+    """Yield each component of the galaxy: its colour (3,) and its r-band image (native, native) in nanomaggies."""
     flux = 10 ** ((22.5 - galaxy.r_mag) / 2.5)
     size, tilt = galaxy.petror90, galaxy.position_angle * galsim.radians
     if galaxy.artifact:
@@ -147,8 +152,8 @@ def _components(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
         ).rotate(tilt)
         yield np.array(COLOURS["disc"]), extinction * _draw(galsim.Convolve(disc, psf), native)
     if bar_flux:
-        # Ferrers' bar: density (1 - m^2)^n out to a sharp end; a small n is a flat bar, as early spirals have
-        # (Elmegreen & Elmegreen 1985, ApJ 288, 438).
+        # A Ferrers bar has the density (1 - m^2)^n and a sharp end. A small n gives a flat bar, as in early-type
+        # spirals (Elmegreen & Elmegreen 1985, ApJ 288, 438).
         bar = np.clip(1 - _bar_radius(galaxy, x, y) ** 2, 0, None) ** 0.4
         yield np.array(COLOURS["old"]), extinction * _blurred(bar, bar_flux, psf, native)
     if galaxy.arm_fraction:
@@ -162,14 +167,14 @@ def _components(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
 
 
 def _disc_plane(galaxy: Galaxy, pixels: int, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel lies in the plane of the disc, in units of ``petror90``: x, y, each (pixels, pixels)."""
+    """Return x and y (pixels, pixels) of each pixel in the plane of the disc, in units of ``petror90``."""
     y, x = (np.mgrid[:pixels, :pixels] - (pixels - 1) / 2) * pixel_scale
     inverse = np.linalg.inv(galaxy.projection)
     return inverse[0, 0] * x + inverse[0, 1] * y, inverse[1, 0] * x + inverse[1, 1] * y
 
 
 def _bar_radius(galaxy: Galaxy, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Radius of the generalised ellipse of the bar: 1 at its edge."""
+    """Return the radius in the generalised ellipse of the bar; it is 1 at the edge of the bar."""
     c, s = np.cos(galaxy.bar_angle), np.sin(galaxy.bar_angle)
     along, across = np.abs(c * x + s * y), np.abs(c * y - s * x)
     radius = max(galaxy.bar_radius, 1e-6)
@@ -177,7 +182,7 @@ def _bar_radius(galaxy: Galaxy, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _arms(galaxy: Galaxy, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Logarithmic spirals from the ends of the bar outwards, with clumps."""
+    """Return logarithmic spiral arms that start at the ends of the bar, with clumps."""
     radius, angle = np.hypot(x, y) + 1e-6, np.arctan2(y, x)
     start = galaxy.bar_radius if galaxy.bar_fraction else 0.12
     wound = np.log(radius / start) / np.tan(galaxy.pitch)
@@ -190,14 +195,14 @@ def _arms(galaxy: Galaxy, x: np.ndarray, y: np.ndarray, rng: np.random.Generator
 
 
 def _texture(pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """A random field of unit variance whose grains are a sixtieth of the picture, (pixels, pixels)."""
+    """Return a random field (pixels, pixels) of variance 1 whose grains are a sixtieth of the image wide."""
     grains = Image.fromarray(rng.standard_normal((60, 60)).astype(np.float32))
     field = np.asarray(grains.resize((pixels, pixels), Image.Resampling.BICUBIC))
     return field / field.std()
 
 
 def _blurred(light: np.ndarray, flux: float, psf: galsim.GSObject, native: int) -> np.ndarray:
-    """An image of a given total flux seen through the seeing."""
+    """Scale an image to the total flux ``flux`` and convolve it with the point spread function."""
     image = galsim.Image(light * (flux / max(light.sum(), 1e-12)), copy=True, scale=NATIVE_SCALE)
     shape = galsim.InterpolatedImage(
         image, x_interpolant="linear", calculate_stepk=False, calculate_maxk=False, pad_factor=1.5
@@ -210,11 +215,11 @@ def _draw(shape: galsim.GSObject, native: int) -> np.ndarray:
 
 
 def _neighbours(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.random.Generator) -> np.ndarray:
-    """Stars and small galaxies of the field, and the companion, in g, r and i: (3, native, native)."""
+    """Draw the stars and small galaxies of the field, and the companion, in g, r and i: (3, native, native)."""
     bands = np.zeros((3, native, native))
     area = (native * NATIVE_SCALE / 60) ** 2
     count = min(rng.poisson(2.5 * area), 25)
-    # Number counts grow as 10^(0.3 m) down to magnitude 21.5.
+    # The number of sources grows with magnitude as 10^(0.3 m), to magnitude 21.5.
     magnitudes = 21.5 + np.log10(1 - rng.random(count)) / 0.3
     sources = [(10 ** ((22.5 - max(m, 15.5)) / 2.5), rng.uniform(0, native, 2), rng.random() < 0.5) for m in magnitudes]
     if galaxy.companion:
@@ -243,9 +248,9 @@ def _neighbours(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
 
 
 def draw_galaxy(rng: np.random.Generator, petror90: float) -> Galaxy:
-    """Draw a galaxy as Galaxy Zoo 2 has them: a third without a disc, three fifths of the discs barred, any angle.
+    """Draw a galaxy like those of Galaxy Zoo 2: a third have no disc, three fifths of the discs have a bar.
 
-    ``petror90`` is its Petrosian radius in arcsec.
+    The orientation is random; ``petror90`` is the galaxy's Petrosian radius in arcsec.
     """
     common = {
         "petror90": petror90,
@@ -254,7 +259,8 @@ def draw_galaxy(rng: np.random.Generator, petror90: float) -> Galaxy:
         "companion": float(rng.uniform(0.05, 0.4)) if rng.random() < 0.06 else 0.0,
         "artifact": bool(rng.random() < 0.006),
     }
-    # Surface brightness within the half-light radius, 2.4 (discs) and 3 (ellipticals) times smaller than petror90.
+    # The half-light radius is petror90 / 2.4 for discs and petror90 / 3 for ellipticals; the magnitude follows from the
+    # mean surface brightness inside it.
     if rng.random() < 0.33:
         return Galaxy(
             **common,
@@ -272,8 +278,8 @@ def draw_galaxy(rng: np.random.Generator, petror90: float) -> Galaxy:
     bar_axis_ratio = float(rng.uniform(0.15, 0.32))
     bar_fraction = 0.0
     if barred:
-        # A bar outshines the disc around it by about as much whatever its length, so long bars hold more of the light
-        # (Gadotti 2011, MNRAS 415, 3308).
+        # The ratio of the surface brightness of bar and disc does not depend on the bar's length. Longer bars therefore
+        # contain a larger share of the light (Gadotti 2011, MNRAS 415, 3308).
         contrast = 1.5 * np.exp(0.3 * rng.standard_normal())
         area = np.pi * bar_radius**2 * bar_axis_ratio
         bar_light = contrast * area * np.exp(-0.5 * bar_radius / disc_scale) / (2 * np.pi * disc_scale**2)
@@ -319,10 +325,10 @@ _NO_DISC = {
 
 
 def _magnitude(surface_brightness: float, half_light_radius: float) -> float:
-    """Total magnitude of a galaxy whose mean inside the half-light radius (arcsec) is given in mag/arcsec^2."""
+    """Return the total magnitude for a mean surface brightness (mag/arcsec^2) inside the half-light radius (arcsec)."""
     return float(min(surface_brightness - 2.5 * np.log10(2 * np.pi * half_light_radius**2), 17.7))
 
 
 def _index(value: float) -> float:
-    """A Sersic index to a quarter: GalSim tabulates each index once, which costs more than the drawing."""
+    """Round a Sersic index to a quarter: GalSim makes a table for each new index, which takes longer than drawing."""
     return round(4 * value) / 4

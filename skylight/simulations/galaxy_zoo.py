@@ -1,7 +1,7 @@
-"""Simulated Galaxy Zoo 2 and bar lengths, in the layout that `skylight.galaxies.catalogue` reads.
+"""Simulated Galaxy Zoo 2 images and votes, and bar lengths, in the layout that `skylight.galaxies.catalogue` reads.
 
-Beside the published files, ``truth.csv`` has the structure of every galaxy and its vote fractions, and
-``masks/<asset_id>.png`` where the bars of the catalogue are: for the evaluation only.
+Two outputs are not in the published data and are for the evaluation only: ``truth.csv`` with the structure of every
+galaxy and its vote fractions, and ``masks/<asset_id>.png`` with the pixels of the bars of the catalogue.
 """
 
 import dataclasses
@@ -35,48 +35,49 @@ from skylight.simulations.votes import bar_visibility, votes
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
-    """How many galaxies to simulate, and how."""
+class SurveyPlan:
+    """How many galaxies to simulate, and their properties."""
 
     training: int
     test: int
     catalogue: int
+    """Number of galaxies with a measured bar length."""
     median_petror90: float
-    """Of the training and test galaxies, arcsec."""
+    """Median Petrosian radius of the training and test galaxies, arcsec."""
     voters: int
-    """Mean number of volunteers who look at a galaxy."""
+    """Mean number of volunteers who classify a galaxy."""
     length_scatter: float
-    """Relative scatter of the bar lengths that people draw on one galaxy."""
+    """Relative scatter of the bar lengths that different people measure on one galaxy."""
     seed: int
 
 
 COSMOLOGY = FlatLambdaCDM(H0=100, Om0=0.3)
-"""Distances in Mpc/h."""
+"""Cosmology of the bar catalogue; distances are in Mpc/h."""
 DIAMETER, DIAMETER_SCATTER = 18.8, 0.37
-"""Median of the published catalogue's galaxies' diameters (``length_avg / length_scaled``) in kpc/h, and the standard
-deviation of their logarithm. They are what makes some bars long and others short, more than the bars' share of them."""
+"""Median diameter of the galaxies in the published catalogue (``length_avg / length_scaled``) in kpc/h, and the
+standard deviation of its natural logarithm. The sizes of the galaxies cause most of the scatter of the bar lengths."""
 REDSHIFTS = (0.01, 0.06)
-"""The published catalogue is limited in volume: redshifts fill it evenly."""
+"""The published catalogue is volume-limited: the galaxies fill the volume between these redshifts evenly."""
 SMALLEST, LARGEST = 5.5, 34.0
-"""PETROR90_R of the galaxies that are simulated, arcsec."""
+"""Smallest and largest PETROR90_R of the simulated galaxies, arcsec."""
 PEOPLE = {3: 989, 4: 1023, 5: 916, 6: 195, 7: 5, 8: 11, 9: 6, 10: 4, 11: 1}
-"""How many galaxies of the published catalogue so many people measured."""
+"""Number of galaxies in the published catalogue by the number of people who measured them."""
 
 
-def simulate(folder: Path, survey: Survey) -> None:
-    """Write a survey to ``folder``. The same survey gives the same files, however many processes render it."""
-    rng = np.random.default_rng(survey.seed)
-    counts = {"training": survey.training, "test": survey.test, "catalogue": survey.catalogue}
-    measured, redshift = _draw_measured(rng, survey)
-    galaxies = [*_draw_galaxies(rng, survey), *measured]
+def simulate(folder: Path, plan: SurveyPlan) -> None:
+    """Write a survey to ``folder``. The same plan gives the same files for any number of processes."""
+    rng = np.random.default_rng(plan.seed)
+    counts = {"training": plan.training, "test": plan.test, "catalogue": plan.catalogue}
+    measured, redshift = _draw_measured(rng, plan)
+    galaxies = [*_draw_galaxies(rng, plan), *measured]
     total = len(galaxies)
     part = np.repeat(list(counts), list(counts.values()))
-    voters = np.maximum(rng.normal(survey.voters, 4, total).astype(int), 20)
+    voters = np.maximum(rng.normal(plan.voters, 4, total).astype(int), 20)
     fractions = np.array([votes(g, n, rng) for g, n in zip(galaxies, voters, strict=True)])
 
     galaxy_id = np.sort(rng.choice(np.arange(100_000, 1_000_000), total, replace=False))
     galaxy_id = galaxy_id[rng.permutation(total)]
-    galaxy_id[part == "catalogue"] = rng.permutation(300_000)[: survey.catalogue] + 1
+    galaxy_id[part == "catalogue"] = rng.permutation(300_000)[: plan.catalogue] + 1
     truth = pd.DataFrame({"GalaxyID": galaxy_id, "part": part})
     truth = pd.concat([truth, pd.DataFrame([dataclasses.asdict(galaxy) for galaxy in galaxies])], axis=1)
     truth["bar_length_arcsec"] = [galaxy.bar_length for galaxy in galaxies]
@@ -84,12 +85,12 @@ def simulate(folder: Path, survey: Survey) -> None:
     truth["bar_visibility"] = [bar_visibility(galaxy) for galaxy in galaxies]
     truth = pd.concat([truth, pd.DataFrame(fractions, columns=ANSWERS)], axis=1)
 
-    folder = folder.resolve()  # the processes that render may have been started in another folder
+    folder = folder.resolve()  # the worker processes may run in another folder
     folder.mkdir(parents=True, exist_ok=True)
     training = truth[part == "training"].sort_values("GalaxyID")
     _save(folder / SOLUTIONS, training[["GalaxyID", *ANSWERS]])
     _save(folder / TRUTH, truth)
-    _save_catalogue(folder, truth[part == "catalogue"].reset_index(drop=True), redshift, survey, rng)
+    _save_catalogue(folder, truth[part == "catalogue"].reset_index(drop=True), redshift, plan, rng)
 
     folders = {"training": TRAINING_IMAGES, "test": TEST_IMAGES, "catalogue": CATALOGUE_IMAGES}
     for name in (*folders.values(), MASKS):
@@ -99,7 +100,7 @@ def simulate(folder: Path, survey: Survey) -> None:
             galaxy,
             folder / folders[part[k]] / f"{galaxy_id[k]}.jpg",
             folder / MASKS / f"{galaxy_id[k]}.png" if part[k] == "catalogue" else None,
-            [survey.seed, k],
+            [plan.seed, k],
         )
         for k, galaxy in enumerate(galaxies)
     )
@@ -108,17 +109,17 @@ def simulate(folder: Path, survey: Survey) -> None:
         pass
 
 
-def _draw_galaxies(rng: np.random.Generator, survey: Survey) -> list[Galaxy]:
-    """The training and test galaxies."""
-    sizes = survey.median_petror90 * np.exp(0.33 * rng.standard_normal(survey.training + survey.test))
+def _draw_galaxies(rng: np.random.Generator, plan: SurveyPlan) -> list[Galaxy]:
+    """Draw the training and test galaxies."""
+    sizes = plan.median_petror90 * np.exp(0.33 * rng.standard_normal(plan.training + plan.test))
     return [draw_galaxy(rng, float(size)) for size in np.clip(sizes, SMALLEST, LARGEST)]
 
 
-def _draw_measured(rng: np.random.Generator, survey: Survey) -> tuple[list[Galaxy], np.ndarray]:
-    """The galaxies of the catalogue, discs in which most volunteers saw a bar and not edge-on, and their redshifts."""
+def _draw_measured(rng: np.random.Generator, plan: SurveyPlan) -> tuple[list[Galaxy], np.ndarray]:
+    """Draw the galaxies of the bar catalogue and their redshifts: not edge-on, with a bar that most people see."""
     galaxies, redshifts = [], []
     near, far = REDSHIFTS
-    while len(galaxies) < survey.catalogue:
+    while len(galaxies) < plan.catalogue:
         redshift = float(rng.uniform(near**3, far**3) ** (1 / 3))
         diameter = DIAMETER * np.exp(DIAMETER_SCATTER * rng.standard_normal())
         petror90 = float(diameter / 2 / _kpc_per_arcsec(redshift))
@@ -145,9 +146,9 @@ def _render_files(galaxy: Galaxy, path: Path, mask_path: Path | None, seed: list
 
 
 def _save_catalogue(
-    folder: Path, truth: pd.DataFrame, redshift: np.ndarray, survey: Survey, rng: np.random.Generator
+    folder: Path, truth: pd.DataFrame, redshift: np.ndarray, plan: SurveyPlan, rng: np.random.Generator
 ) -> None:
-    """The bar catalogue, and the two tables that lead from it to pictures and sizes."""
+    """Write the bar catalogue, and the two tables that connect it with the images and the sizes."""
     count = len(truth)
     objid = 587_722_981_000_000_000 + np.sort(rng.choice(10**15, count, replace=False))
     ra, dec = rng.uniform(110, 260, count), np.degrees(np.arcsin(rng.uniform(-0.05, 0.93, count)))
@@ -156,7 +157,7 @@ def _save_catalogue(
     people = rng.choice(list(PEOPLE), count, p=np.array(list(PEOPLE.values())) / sum(PEOPLE.values()))
     width = truth["bar_length_arcsec"] * truth["bar_axis_ratio"].clip(lower=0.15)
     lengths, widths = (
-        [_measured(mean, survey.length_scatter * excess, n, rng) for mean, n in zip(size, people, strict=True)]
+        [_measured(mean, plan.length_scatter * excess, n, rng) for mean, n in zip(size, people, strict=True)]
         for size, excess in ((truth["bar_length_arcsec"], 1.0), (width, 2.2))
     )
     catalogue = pd.DataFrame({"objid": objid, "ra": ra, "dec": dec})
@@ -172,12 +173,12 @@ def _save_catalogue(
 
 
 def _measured(size: float, scatter: float, people: int, rng: np.random.Generator) -> np.ndarray:
-    """What ``people`` draw on one galaxy; some galaxies are harder to measure than others."""
+    """Draw the measurements of ``people`` persons of one galaxy; some galaxies are harder to measure than others."""
     return size * np.exp(scatter * np.exp(0.35 * rng.standard_normal()) * rng.standard_normal(people))
 
 
 def _photometry(truth, objid, ra, dec, redshift, kpc_per_arcsec, rng) -> pd.DataFrame:
-    """The published table of the galaxies' photometry, from their true light."""
+    """Return the photometry of the galaxies in the columns of the published table."""
     count = len(truth)
     r_mag, old = truth["r_mag"], 1 - truth["disc_fraction"]
     colours = {

@@ -1,13 +1,13 @@
 """Simulated HiTS candidates, in the chunks that `skylight.candidates.hits` reads.
 
-Every candidate is a patch of sky seen in two epochs, template and science, each with its own seeing, sky and noise.
-The sharper one is convolved to the other's seeing and the template subtracted, as a survey does; the patch is then cut
-about the highest peak of the difference near its middle, where a survey would detect it. Real sources are points on
-empty sky or in galaxies. Artifacts are what such a subtraction leaves: images that are shifted, saturated stars,
-cosmic rays, bad columns, peaks of the noise, and stars whose seeing was matched badly.
+Each candidate is a patch of sky in two epochs, template and science, each with its own seeing, sky and noise. As in a
+real survey, the sharper epoch is convolved to the seeing of the other, the template is subtracted, and the stamp is cut
+around the highest peak of the difference near the middle. Real sources are points on empty sky or in galaxies.
+Artifacts are those of image subtraction: misaligned images, saturated stars, cosmic rays, bad columns, peaks of the
+noise, and stars whose seeing was matched badly.
 
-All light is Gaussian (a point source two of them, a core and a wing), so that seeing adds to covariances and every
-scene is exact at any seeing. Units: electrons, pixels of 0.27 arcsec.
+All sources are Gaussian (a point source is the sum of two, a core and a wing). The covariance of the seeing is then
+added to that of the source, and a scene is exact for any seeing. Units: electrons, pixels of 0.27 arcsec.
 """
 
 from dataclasses import dataclass, field
@@ -20,17 +20,17 @@ from skylight.candidates.hits import PARTS, PIXEL_SCALE, SIZE, write_chunk
 
 KINDS = ("misalignment", "saturation", "cosmic ray", "bad column", "noise peak", "PSF mismatch", "real source")
 REAL = KINDS.index("real source")
-PATCH = 43  # pixels along a side of what is simulated: a stamp, and room to move it
-BATCH = 500  # candidates at once
-WING = 0.12, 2.2  # share of a point source's light in its wing, and the wing's width over that of the core
+PATCH = 43  # pixels along a side of the simulated patch: larger than a stamp, which can lie off its middle
+BATCH = 500  # candidates that are simulated together
+WING = 0.12, 2.2  # share of a point source's light in the wing, and the width of the wing in units of that of the core
 READ_NOISE = 7.0
 SATURATION = 40_000.0
-FOOTPRINT = 0.2  # a source's footprint is where its light is at least this share of its peak
+FOOTPRINT = 0.2  # the footprint of a source is where its light is at least this share of its peak
 
 
 @dataclass
 class Scene:
-    """Gaussian sources in B patches of sky, the same in both epochs but for what an artifact moves.
+    """Gaussian sources in B patches of sky, which both epochs show.
 
     Attributes
     ----------
@@ -41,11 +41,12 @@ class Scene:
     sources: list[tuple[np.ndarray, ...]] = field(default_factory=list)
 
     def add(self, flux, x, y, covariance=(0.0, 0.0, 0.0)) -> None:
+        """Add one source to each patch; see ``sources`` for the meaning of the arguments."""
         shape = np.shape(flux)
         self.sources.append(tuple(np.broadcast_to(value, shape) for value in (flux, x, y, *covariance)))
 
     def render(self, psf: np.ndarray, shift: np.ndarray) -> np.ndarray:
-        """The light (B, PATCH, PATCH) through PSFs of covariances (B, 3), moved by ``shift`` (B, 2)."""
+        """Draw the light (B, PATCH, PATCH) with PSFs of covariance ``psf`` (B, 3), moved by ``shift`` (B, 2) pixels."""
         light = np.zeros((len(psf), PATCH, PATCH))
         for flux, x, y, *own in self.sources:
             for share, width in ((1 - WING[0], 1.0), (WING[0], WING[1])):
@@ -55,18 +56,19 @@ class Scene:
 
 
 def simulate(folder: Path, counts: dict[str, int], chunk_size: int, snr: tuple[float, float], seed: int) -> None:
-    """Write a survey: ``<part>/chunk_<n>.npz``, and ``truth/`` of the same names for the evaluation.
+    """Write a survey: ``<part>/chunk_<n>.npz``, and for the evaluation files of the same names in ``truth/``.
 
     Parameters
     ----------
     folder : Path
     counts : dict
-        Candidates of each part of `PARTS`; half of them are real sources.
+        Number of candidates of each part of `PARTS`; half of them are real sources.
     chunk_size : int
-        Candidates in a chunk.
+        Number of candidates in a chunk.
     snr : tuple of float
-        Lowest and highest signal-to-noise ratio of real sources, which are spread evenly in its logarithm.
+        Lowest and highest signal-to-noise ratio of real sources; its logarithm is uniformly distributed.
     seed : int
+        The same seed gives the same bytes.
     """
     with tqdm(total=sum(counts.values()), desc="simulating", unit="candidate", disable=None) as bar:
         for p, part in enumerate(PARTS):
@@ -85,7 +87,22 @@ def simulate(folder: Path, counts: dict[str, int], chunk_size: int, snr: tuple[f
 
 
 def batch(count: int, snr: tuple[float, float], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Simulate ``count`` candidates: ``stamps``, ``labels``, and the truth ``masks``, ``kinds`` (index) and ``snr``."""
+    """Simulate candidates.
+
+    Parameters
+    ----------
+    count : int
+        Number of candidates, N.
+    snr : tuple of float
+        As in `simulate`.
+    rng : np.random.Generator
+
+    Returns
+    -------
+    dict of arrays
+        ``stamps`` (N, 21, 21, 4) float32, ``labels`` (N,), and the truth: ``masks`` (N, 21, 21) bool, the footprints of
+        real sources; ``kinds`` (N,), indices into `KINDS`; ``snr`` (N,), 0 for artifacts.
+    """
     kinds = np.where(rng.random(count) < 0.5, REAL, rng.integers(0, REAL, count))
     is_kind = {name: kinds == k for k, name in enumerate(KINDS)}
     real, noise_peak = is_kind["real source"], is_kind["noise peak"]
@@ -107,7 +124,7 @@ def batch(count: int, snr: tuple[float, float], rng: np.random.Generator) -> dic
     peak_to_flux = 2 * np.pi * seeing["science"] ** 2
     scene.add(np.where(star, bright * peak_to_flux, 0), *place.T)
 
-    # Registration: a tenth of a pixel is usual; what is called misaligned is worse.
+    # Registration errors are usually less than a tenth of a pixel; those of the kind misalignment are larger.
     angle, usual = rng.uniform(0, 2 * np.pi, count), np.abs(rng.normal(0, 0.06, count))
     distance = np.where(is_kind["misalignment"], rng.uniform(0.3, 1.3, count), usual)
     shift = distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -117,7 +134,7 @@ def batch(count: int, snr: tuple[float, float], rng: np.random.Generator) -> dic
         "science": scene.render(psf["science"], shift),
     }
     variance = {epoch: light[epoch] + sky[epoch][:, None, None] + READ_NOISE**2 for epoch in light}
-    # Seeing is matched by a Gaussian kernel, a little wrong; what is called mismatched is worse.
+    # The Gaussian kernel that matches the seeing has a small error; that of the kind PSF mismatch is larger.
     usual = rng.normal(0, 0.015, count)
     worse = rng.choice([-1, 1], count) * rng.uniform(0.12, 0.35, count)
     error = np.where(is_kind["PSF mismatch"], worse, usual)
@@ -160,27 +177,29 @@ def batch(count: int, snr: tuple[float, float], rng: np.random.Generator) -> dic
 
 @dataclass(frozen=True)
 class Matching:
-    """The convolution that brings the sharper of the two epochs to the seeing of the other.
+    """The convolution that matches the seeing of the sharper epoch to that of the other.
 
     Attributes
     ----------
     width : array (B,)
         Standard deviation of the Gaussian kernel, pixels.
     of_template : array (B,) bool
-        Whether it is the template that is convolved.
+        Whether the template (not the science image) is convolved.
     """
 
     width: np.ndarray
     of_template: np.ndarray
 
     def template(self, images: np.ndarray) -> np.ndarray:
+        """Convolve those template images (B, PATCH, PATCH) that are the sharper epoch."""
         return self._convolved(images, self.of_template)
 
     def science(self, images: np.ndarray) -> np.ndarray:
+        """Convolve those science images (B, PATCH, PATCH) that are the sharper epoch."""
         return self._convolved(images, ~self.of_template)
 
     def variance(self, variance: dict[str, np.ndarray]) -> np.ndarray:
-        """The variance of the difference: that of the convolved epoch shrinks by the sum of the squared kernel."""
+        """Return the variance of the difference. Convolution multiplies it by the sum of the squared kernel."""
         shrink = (self._transform() ** 2).mean(axis=(1, 2), keepdims=True)
         of_template = self.of_template[:, None, None]
         template = np.where(of_template, shrink, 1) * self.template(variance["template"])
@@ -198,7 +217,7 @@ class Matching:
 
 
 def gaussian(flux: np.ndarray, x: np.ndarray, y: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Gaussians of the given light (B,), places (B,) and covariances xx, yy, xy (B, 3) on the patch."""
+    """Draw a Gaussian of flux (B,), position x, y (B,) and covariance xx, yy, xy (B, 3) on each patch."""
     axis = np.arange(PATCH) - PATCH // 2
     dx, dy = (axis - x[:, None])[:, None, :], (axis - y[:, None])[:, :, None]
     xx, yy, xy = covariance.T[..., None, None]
@@ -208,28 +227,28 @@ def gaussian(flux: np.ndarray, x: np.ndarray, y: np.ndarray, covariance: np.ndar
 
 
 def elliptical(sigma: np.ndarray, rng: np.random.Generator, most: float = 0.06) -> np.ndarray:
-    """Covariances xx, yy, xy (B, 3) of the given size, of a random direction and ellipticity up to ``most``."""
+    """Draw covariances xx, yy, xy (B, 3) of width ``sigma`` (B,), random direction and ellipticity up to ``most``."""
     e, angle = rng.uniform(0, most, sigma.shape), rng.uniform(0, np.pi, sigma.shape)
     parts = (1 + e * np.cos(2 * angle), 1 - e * np.cos(2 * angle), e * np.sin(2 * angle))
     return np.stack(parts, axis=-1) * (sigma**2)[..., None]
 
 
 def point_source(psf: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """A point source of light 1 at each place (B, 2)."""
+    """Draw a point source of flux 1 at each position (B, 2)."""
     scene = Scene()
     scene.add(np.ones(len(psf)), *place.T)
     return scene.render(psf, np.zeros((len(psf), 2)))
 
 
 def galaxy(scene: Scene, flux: np.ndarray, place: np.ndarray, radius: np.ndarray, rng: np.random.Generator) -> None:
-    """Add galaxies: two Gaussians, a bulge and a disc, of one shape and direction."""
+    """Add galaxies, each of two Gaussians of equal shape and direction: a bulge and a disc."""
     disc = elliptical(radius, rng, most=0.7)
     for share, width in ((0.35, 0.35), (0.65, 1.0)):
         scene.add(share * flux, *place.T, (width**2 * disc).T)
 
 
 def background(scene: Scene, count: int, rng: np.random.Generator) -> None:
-    """Stars and galaxies anywhere in the patch, many more faint than bright ones."""
+    """Add stars and galaxies at random positions of the patch; most are faint."""
     for _ in range(2):
         place = rng.uniform(-PATCH / 2, PATCH / 2, (count, 2))
         there = rng.random(count) < 0.3
@@ -241,7 +260,7 @@ def background(scene: Scene, count: int, rng: np.random.Generator) -> None:
 
 
 def hosts(scene: Scene, place: np.ndarray, chance: np.ndarray, rng: np.random.Generator) -> None:
-    """Galaxies about each place (B, 2), at a distance of their own radius or so, where chance (B,) will have it."""
+    """Add a galaxy, with probability ``chance`` (B,), about one galaxy radius away from each position (B, 2)."""
     count = len(place)
     radius, angle = rng.uniform(2, 6, count), rng.uniform(0, 2 * np.pi, count)
     away = radius * np.abs(rng.normal(0, 0.8, count))
@@ -251,7 +270,7 @@ def hosts(scene: Scene, place: np.ndarray, chance: np.ndarray, rng: np.random.Ge
 
 
 def cosmic_rays(image: np.ndarray, which: np.ndarray, place: np.ndarray, rng: np.random.Generator) -> None:
-    """Straight tracks, no wider than a pixel: they have not been through the atmosphere."""
+    """Add straight tracks, less than a pixel wide, since the seeing does not blur cosmic rays."""
     axis = np.arange(PATCH) - PATCH // 2
     for i in np.flatnonzero(which):
         angle, length = rng.uniform(0, np.pi), rng.exponential(3)
@@ -265,7 +284,7 @@ def cosmic_rays(image: np.ndarray, which: np.ndarray, place: np.ndarray, rng: np
 def bad_columns(
     image: np.ndarray, bad: np.ndarray, which: np.ndarray, place: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Columns that read too much, some flagged as bad; they end at a row, or go on."""
+    """Add columns with too much signal, whole or from a row upwards, and flag some columns as bad."""
     for i in np.flatnonzero(which):
         column = PATCH // 2 + int(np.rint(place[i, 0]))
         columns = slice(column, column + rng.integers(1, 3))
@@ -274,12 +293,12 @@ def bad_columns(
         image[i, rows, columns] += 10 ** rng.uniform(1.8, 3.2) * rng.uniform(0.8, 1.2, size)
         if rng.random() < 0.3:
             bad[i, rows, column - 1 if rng.random() < 0.5 else column] = True
-    for i in np.flatnonzero(rng.random(len(image)) < 0.04):  # a flagged column somewhere in any image
+    for i in np.flatnonzero(rng.random(len(image)) < 0.04):  # a flagged column in a few images of any kind
         bad[i, :, rng.integers(0, PATCH)] = True
 
 
 def saturate(image: dict, bad: np.ndarray, seeing: dict, rng: np.random.Generator) -> None:
-    """Cut both epochs at the level of saturation, let charge bleed along columns, and flag some of these pixels."""
+    """Limit both epochs to the saturation level, let charge bleed along columns, and flag some of these pixels."""
     for values in image.values():
         full = values > SATURATION
         values[full] = SATURATION
@@ -295,9 +314,9 @@ def saturate(image: dict, bad: np.ndarray, seeing: dict, rng: np.random.Generato
 
 
 def detect(snr: np.ndarray, sigma: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """First row and column (B, 2) of the stamp about the highest peak of the SNR, smoothed by the seeing.
+    """Return the first row and column (B, 2) of the stamp around the highest peak of the SNR, smoothed by the seeing.
 
-    It is looked for at most ``reach`` (B,) pixels from the middle of the patch.
+    The peak lies at most ``reach`` (B,) pixels from the middle of the patch.
     """
     smooth = Matching(sigma, np.ones(len(snr), bool)).template(np.nan_to_num(snr))
     axis = np.abs(np.arange(PATCH) - PATCH // 2)
@@ -307,7 +326,7 @@ def detect(snr: np.ndarray, sigma: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
 
 def cut(images: np.ndarray, corner: np.ndarray) -> np.ndarray:
-    """Cut (B, 21, 21) from images (B, PATCH, PATCH) at each corner (B, 2)."""
+    """Cut stamps (B, 21, 21) from images (B, PATCH, PATCH), each from its corner (B, 2)."""
     rows = corner[:, :1] + np.arange(SIZE)
     columns = corner[:, 1:] + np.arange(SIZE)
     return images[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -1,7 +1,8 @@
-"""What the simulated surveys share: which stars they see, when, and how well.
+"""Simulated photometry of variable stars: which stars a survey detects, when it observes them, and with which errors.
 
-A survey describes itself as a `SurveyDesign` (its bands, each with a `Cadence` and a `Noise`); `observe` gives the
-light curve of one star, `simulate` those of a whole set, in parallel and the same for any number of processes.
+A `SurveyDesign` describes a survey by its bands, each with a `Cadence` and a `Noise`. `observe` simulates the light
+curve of one star. `simulate` does so for a whole set, in parallel; the result does not depend on the number of
+processes.
 """
 
 from collections.abc import Callable
@@ -17,30 +18,30 @@ Array = np.ndarray
 
 YEAR, MONTH = 365.25, 29.53  # days
 
-# Stars of each class in the published set of CRTS (Mahabal et al. 2017, arXiv:1709.06257).
+# Number of stars of each class in the published set of CRTS (Mahabal et al. 2017, arXiv:1709.06257).
 PUBLISHED = {"EW": 30593, "EA": 4658, "RRab": 2420, "RRc": 5433, "RRd": 500, "RS CVn": 1514, "LPV": 512}
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """When a survey looks at one star: visits on some nights, a few exposures a visit.
+    """When a survey observes a star: visits on some nights, a few exposures per visit.
 
     Attributes
     ----------
     days : float
         Length of the survey.
     season : float
-        Days of each year in which the star is up at night.
+        Days of each year in which the star is visible at night.
     dark : float
-        Share of each month in which the moon lets the survey observe.
+        Share of each month in which the moonlight allows observations.
     visits : (int, int, int)
-        Fewest, median and most visits to a star.
+        Smallest, median and largest number of visits to a star.
     gap : float
-        Fewest days between visits.
+        Shortest time between visits, days.
     exposures : int
-        Exposures a visit.
+        Exposures per visit.
     spacing : float
-        Days between the exposures of a visit, on average.
+        Mean time between the exposures of a visit, days.
     lost : float
         Share of the exposures that are lost.
     """
@@ -55,7 +56,7 @@ class Cadence:
     lost: float
 
     def times(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Times of the exposures in days since the survey's start, sorted, and the visit (0, 1, ...) of each."""
+        """Draw the times of the exposures (days since the survey's start, sorted) and the visit (0, 1, ...) of each."""
         fewest, median, most = self.visits
         wanted = int(np.clip(np.round(rng.lognormal(np.log(median), 0.4)), fewest, most))
         dawn, new_moon = rng.uniform(0, YEAR), rng.uniform(0, MONTH)
@@ -67,7 +68,8 @@ class Cadence:
         moonless = (nights - new_moon) % MONTH < self.dark * MONTH
         nights = nights[(nights < self.days) & in_season & moonless][:most]
 
-        # A star culminates four minutes earlier each night: seen before dawn first, after dusk at the season's end.
+        # A star culminates four minutes earlier each night. The season starts with observations before dawn and ends
+        # with observations after dusk.
         season_phase = (nights - dawn) % YEAR / self.season
         hour = 0.48 - 0.33 * season_phase + rng.normal(0, 0.035, len(nights))
         spacing = self.spacing * np.clip(rng.lognormal(0, 0.21, len(nights)), 0.1, 2.4)
@@ -80,7 +82,7 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Noise:
-    """How far a survey's magnitudes lie from the truth, and how far it says they do.
+    """The true errors of a survey's magnitudes, and the errors that the survey reports.
 
     Attributes
     ----------
@@ -89,15 +91,15 @@ class Noise:
     floor : float
         Scatter of the brightest stars (mag).
     photon : float
-        Magnitude at which photon noise alone makes a scatter of 0.1; it grows as the root of the flux falls.
+        Magnitude at which the photon noise alone is 0.1 mag; it is proportional to flux^(-1/2).
     sky : float
-        Magnitude at which sky noise alone makes a scatter of 0.1; it grows as the flux falls.
+        Magnitude at which the sky noise alone is 0.1 mag; it is proportional to 1 / flux.
     visit : float
         Scatter of the zero point from visit to visit (mag).
     reported : (float, float)
-        Floor (mag) of the errors that the survey reports, and their factor on the photon and sky noise.
+        Smallest error (mag) that the survey reports, and the factor by which it multiplies the photon and sky noise.
     outliers : float
-        Share of wild points.
+        Share of outliers.
     """
 
     bright: float
@@ -110,11 +112,11 @@ class Noise:
     outliers: float
 
     def scatter(self, mag: Array) -> Array:
-        """True scatter (mag) of a single measurement of magnitude ``mag``."""
+        """Return the true scatter (mag) of a single measurement of magnitude ``mag``."""
         return np.hypot(self.floor, self._counting(mag))
 
     def error(self, mag: Array) -> Array:
-        """The error (mag) that the survey reports for a measured magnitude ``mag``."""
+        """Return the error (mag) that the survey reports for a measured magnitude ``mag``."""
         floor, factor = self.reported
         return np.hypot(floor, factor * self._counting(mag))
 
@@ -123,7 +125,7 @@ class Noise:
         return 0.1 * np.hypot(10 ** (0.2 * (mag - self.photon)), 10 ** (0.4 * (mag - self.sky)))
 
     def measure(self, mag: Array, visit: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Measured magnitudes, reported errors, and which exposures gave a measurement at all."""
+        """Draw the measured magnitudes, the reported errors, and whether each exposure detects the star; (n,) each."""
         zero_points = rng.normal(0, self.visit, visit.max(initial=-1) + 1)
         measured = mag + zero_points[visit] + self.scatter(mag) * rng.standard_normal(len(mag))
         wild = rng.random(len(mag)) < self.outliers
@@ -145,10 +147,18 @@ class Band:
 
 @dataclass(frozen=True)
 class SurveyDesign:
-    """A survey: its start (MJD), its bands, the first of which finds the variables, and its depth.
+    """A survey of variable stars.
 
-    ``fainter`` is how much fainter (mag) than in CRTS its variables are on average. ``fewest`` is the fewest points
-    (in the first band) of a light curve that it publishes.
+    Attributes
+    ----------
+    start : float
+        MJD of the first night.
+    bands : tuple of Band
+        The survey finds its variables in the first band.
+    fainter : float
+        By how many magnitudes its variables are on average fainter than those of CRTS.
+    fewest : int
+        Smallest number of points, in the first band, of a light curve that it publishes.
     """
 
     start: float
@@ -168,7 +178,7 @@ class Photometry:
 
 
 def observe(survey: SurveyDesign, name: str, rng: np.random.Generator) -> Photometry:
-    """Draw a star of class ``name`` that ``survey`` would find to vary, and observe it."""
+    """Draw a star of class ``name`` whose variability ``survey`` would detect, and observe it."""
     while True:
         star, mean = draw_variable(survey, name, rng)
         parts = [_observe_band(band, index, name, star, mean, rng) for index, band in enumerate(survey.bands)]
@@ -180,11 +190,12 @@ def observe(survey: SurveyDesign, name: str, rng: np.random.Generator) -> Photom
 
 
 def draw_variable(survey: SurveyDesign, name: str, rng: np.random.Generator) -> tuple[Star, float]:
-    """A random star of class ``name`` and its mean V magnitude, such that the survey would find it to vary.
+    """Draw a star of class ``name`` and its mean V magnitude, such that the survey would detect its variability.
 
-    The catalogue's candidates were chosen by a variability index weighted with the reported errors (Drake et al.
-    2014, section 2), which asks that the light's rms about its mean be comparable to the error of a point; their
-    smallest amplitudes, 0.07 mag for bright stars and 0.25 mag at V = 18.5, correspond to 0.55 errors and 0.025 mag.
+    The catalogue selects candidates by a variability index weighted with the reported errors (Drake et al. 2014,
+    section 2): the rms of a light curve about its mean must be comparable to the error of a point. The catalogue's
+    smallest amplitudes are 0.07 mag for bright stars and 0.25 mag at V = 18.5. They correspond to an rms of at least
+    0.025 mag and 0.55 errors.
     """
     noise, passband = survey.bands[0].noise, survey.bands[0].passband
     while True:
@@ -209,13 +220,13 @@ _COLOUR_TERM = {"clear": 0.0, "g": 0.59, "r": -0.41, "i": -0.81}
 
 
 def class_counts(total: int) -> dict[str, int]:
-    """Stars of each class in a set of about ``total``: the fractions of the published CRTS set, at least one each."""
+    """Return the number of stars of each class in a set of about ``total``: the CRTS fractions, at least one each."""
     share = total / sum(PUBLISHED.values())
     return {name: max(1, round(share * published)) for name, published in PUBLISHED.items()}
 
 
 def shuffled_classes(total: int, seed: int) -> list[str]:
-    """The class of each star of a set of about ``total`` (`class_counts`), in random order."""
+    """Return the class of each star of a set of about ``total`` (`class_counts`), in random order."""
     stars = class_counts(total)
     return np.random.default_rng(seed).permutation(np.repeat(list(stars), list(stars.values()))).tolist()
 
@@ -225,8 +236,8 @@ def simulate(
 ) -> list[Any]:
     """Observe a star for each class name in ``names``; return what ``write(index, name, photometry)`` returns.
 
-    Each star has its own random stream, so the result does not depend on the number of processes ``workers``
-    (-1: one a core).
+    Each star has its own random numbers, so the result does not depend on the number of processes ``workers`` (-1: one
+    per core).
     """
     streams = np.random.SeedSequence(seed).spawn(len(names))
     chunks = np.array_split(np.arange(len(names)), max(1, len(names) // 200))

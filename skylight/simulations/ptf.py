@@ -1,8 +1,8 @@
-"""A set of variables of the Palomar Transient Factory (Law et al. 2009, PASP 121, 1395), simulated.
+"""A simulated set of variables of the Palomar Transient Factory (Law et al. 2009, PASP 121, 1395).
 
-``lightcurves/<id>.csv`` is one file a star under the column names of IRSA's PTF light-curve table: ``fid`` 1 is g, 2 is
-Mould R, and each filter of a star has an ``oid`` of its own. ``classes.csv`` has a row ``id,class`` a star, the
-classes named as in the International Variable Star Index.
+``lightcurves/<id>.csv`` is one file per star with the column names of IRSA's PTF light-curve table: ``fid`` 1 is g, 2
+is Mould R, and each filter of a star has its own ``oid``. ``classes.csv`` has one row ``id,class`` per star; the
+classes have the names of the International Variable Star Index.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ CLASSES = {"EW": "EW", "EA": "EA", "RRab": "RRAB", "RRc": "RRC", "RRd": "RRD", "
 
 _NOISE = {"bright": 13.5, "floor": 0.010, "visit": 0.010, "reported": (0.015, 1.0), "outliers": 0.005}
 
-# R is the survey's main filter: it finds the variables. Two exposures a night, about an hour apart.
+# R is the survey's main filter, in which it finds the variables. Two exposures a night, about an hour apart.
 DESIGN = SurveyDesign(
     start=54900.0,
     bands=(
@@ -49,13 +49,13 @@ def simulate_ptf(folder: Path, stars: int, seed: int, workers: int = -1) -> int:
     Parameters
     ----------
     folder : Path
-        Made if there is none.
+        Created if it does not exist.
     stars : int
-        In the class fractions of CRTS, at least one of each.
+        Approximate number of stars; classes have the fractions of CRTS, with at least one star each.
     seed : int
-        Same seed, same bytes.
+        The same seed gives the same bytes.
     workers : int
-        Processes; -1 is one a core.
+        Number of processes; -1 is one per core.
     """
     names = shuffled_classes(stars, seed)
     (folder / "lightcurves").mkdir(parents=True)
@@ -72,5 +72,5 @@ def _write(folder: Path, index: int, name: str, light: Photometry) -> int:
     oid = 10**13 * fid + 44_000_000 + star
     rows = np.column_stack([oid, fid, light.time, light.mag, light.magerr])
     text = "%d,%d,%.6f,%.4f,%.4f\n" * len(rows) % tuple(rows.ravel().tolist())
-    (folder / f"{star}.csv").write_text("oid,fid,obsmjd,mag_autocorr,magerr_auto\n" + text)
+    (folder / f"{star}.csv").write_text("oid,fid,obsmjd,mag_autocorr,magerr_auto\n" + text, encoding="utf-8")
     return star

@@ -1,8 +1,9 @@
 """Physical light curves of the seven classes of periodic variables.
 
-Each class of star is a frozen dataclass of its physical parameters: ``draw`` takes a random star from the population,
-calling the star with times (days) gives magnitudes relative to its level out of eclipse (binaries) or to its mean
-(all others). The distributions of period and amplitude follow the catalogue of Drake et al. 2014 (ApJS 213, 9).
+A star is a frozen dataclass of its physical parameters. The functions ``draw_...`` (`DRAW` by class) draw a random star
+of a class. Calling a star with times (days) returns magnitudes relative to the level out of eclipse (binaries) or to
+the mean (all others). The distributions of period and amplitude follow the catalogue of Drake et al. 2014 (ApJS 213,
+9).
 """
 
 from dataclasses import dataclass
@@ -16,27 +17,27 @@ Array = np.ndarray
 
 
 def roche_lobe(mass_ratio: float) -> float:
-    """Volume radius of the Roche lobe of the star whose mass is ``mass_ratio`` companions (Eggleton 1983, eq. 2).
+    """Return the volume radius of a star's Roche lobe in units of the separation (Eggleton 1983, ApJ 268, 368, eq. 2).
 
-    In units of the orbital separation.
+    ``mass_ratio`` is the mass of the star divided by that of its companion.
     """
     cube_root = mass_ratio ** (1 / 3)
     return 0.49 * cube_root**2 / (0.6 * cube_root**2 + np.log1p(cube_root))
 
 
 def hidden_fraction(distance: Array, front: float, back: float, limb: float = 0.0, rings: int = 32) -> Array:
-    """Fraction of the light of a disc that an opaque disc in front of it hides.
+    """Return the fraction of the light of a disc that an opaque disc in front of it hides.
 
     Parameters
     ----------
     distance : array (n,)
-        Distance between the centres of the discs on the sky.
+        Projected distance between the centres of the discs.
     front, back : float
-        Radii of the hiding and the hidden disc, in the units of ``distance``.
+        Radii of the disc in front and of the disc behind it, in the units of ``distance``.
     limb : float
-        Linear limb darkening of the hidden disc: brightness 1 - limb (1 - mu).
+        Linear limb darkening of the disc behind: its brightness is 1 - limb (1 - mu).
     rings : int
-        The hidden disc is summed over this many rings of equal area.
+        Number of rings of equal area over which the light of the disc behind is summed.
 
     Returns
     -------
@@ -53,16 +54,18 @@ def hidden_fraction(distance: Array, front: float, back: float, limb: float = 0.
 
 
 def tidal_ellipticity(radius: float, companion: float, limb: float, gravity: float) -> float:
-    """Half amplitude of the ellipsoidal variation, before sin^2 i (Morris 1985, ApJ 295, 143, eq. 1, first term).
+    """Return the semi-amplitude of the ellipsoidal variation at i = 90 degrees (Morris 1985, ApJ 295, 143, eq. 1).
+
+    Only the first term of the equation is used. At inclination i it is multiplied by sin^2 i.
 
     Parameters
     ----------
     radius : float
-        Radius of the star in orbital separations.
+        Radius of the star in units of the separation.
     companion : float
-        Mass of the companion in masses of the star.
+        Mass of the companion in units of the star's mass.
     limb, gravity : float
-        Coefficients of limb and of gravity darkening.
+        Coefficients of limb darkening and gravity darkening.
     """
     return 0.15 * (15 + limb) * (1 + gravity) / (3 - limb) * companion * radius**3
 
@@ -74,23 +77,23 @@ class Binary:
     Attributes
     ----------
     period, epoch : float
-        Days; ``epoch`` is a time of primary mid-eclipse.
+        Days; ``epoch`` is the time of the middle of a primary eclipse.
     inclination : float
-        Radians; 90 degrees is edge on.
+        Radians; pi / 2 is edge-on.
     radii : (float, float)
-        Of the primary and the secondary, in semi-major axes.
+        Radii of the primary and the secondary in units of the semi-major axis.
     surface : float
         Surface brightness of the secondary in units of the primary's.
     mass_ratio : float
-        Mass of the secondary in masses of the primary.
+        Mass of the secondary in units of the primary's.
     eccentricity, periastron : float
         ``periastron`` is the longitude of periastron in radians.
     third_light : float
-        Share of the light out of eclipse that comes from a third star.
+        Share of the light out of eclipse that a third star emits.
     oconnell : float
-        Half the difference between the two maxima, in magnitudes (O'Connell effect, from spots).
+        Half the difference between the two maxima, in magnitudes (O'Connell effect, caused by spots).
     limb, gravity : float
-        Coefficients of limb and of gravity darkening.
+        Coefficients of limb darkening and gravity darkening.
     """
 
     period: float
@@ -107,7 +110,7 @@ class Binary:
     gravity: float = 0.5
 
     def __call__(self, time: Array) -> Array:
-        """Magnitudes relative to the level out of eclipse at ``time`` (n,), in days."""
+        """Return magnitudes relative to the level out of eclipse at ``time`` (n,), in days."""
         angle, separation = self.orbit(np.asarray(time, float))
         sin2 = np.sin(self.inclination) ** 2
         distance = separation * np.sqrt(1 - sin2 * np.cos(angle) ** 2)
@@ -129,21 +132,21 @@ class Binary:
         return -2.5 * np.log10(flux) + self.oconnell * np.sin(angle)
 
     def orbit(self, time: Array) -> tuple[Array, Array]:
-        """Angle from primary conjunction (radians) and separation (semi-major axes) of a Kepler orbit."""
+        """Return the angle from primary conjunction (radians) and the separation (semi-major axes); both (n,)."""
         e, w = self.eccentricity, self.periastron
         true_at_eclipse = np.pi / 2 - w
         eccentric = 2 * np.arctan(np.sqrt((1 - e) / (1 + e)) * np.tan(true_at_eclipse / 2))
         mean_at_eclipse = eccentric - e * np.sin(eccentric)
         mean = 2 * np.pi * (time - self.epoch) / self.period + mean_at_eclipse
         anomaly = mean + e * np.sin(mean)
-        for _ in range(8 if e else 0):  # Newton's steps for Kepler's equation
+        for _ in range(8 if e else 0):  # Newton's method for Kepler's equation
             anomaly = anomaly - (anomaly - e * np.sin(anomaly) - mean) / (1 - e * np.cos(anomaly))
         true = 2 * np.arctan2(np.sqrt(1 + e) * np.sin(anomaly / 2), np.sqrt(1 - e) * np.cos(anomaly / 2))
         return true - true_at_eclipse, 1 - e * np.cos(anomaly)
 
 
 def draw_contact(rng: np.random.Generator) -> Binary:
-    """EW: both stars fill their Roche lobes and share an envelope, hence nearly one surface brightness."""
+    """Draw an EW star: both stars overfill their Roche lobes and share an envelope, with similar surface brightness."""
     mass_ratio = rng.uniform(0.12, 1.0)
     overfill = rng.uniform(1.0, 1.06)  # fill-out factors of 0 to about 0.5
     return Binary(
@@ -160,10 +163,10 @@ def draw_contact(rng: np.random.Generator) -> Binary:
 
 
 def draw_detached(rng: np.random.Generator) -> Binary:
-    """EA: two stars well inside their Roche lobes; or an Algol, whose cooler secondary fills its own.
+    """Draw an EA star: two stars well inside their Roche lobes, or an Algol, whose cooler secondary fills its lobe.
 
-    The class is defined by light that is almost constant between the eclipses (General Catalogue of Variable Stars):
-    for at least half of the period, here, to a tenth of the depth of the deeper eclipse.
+    The light of this class is almost constant between the eclipses (General Catalogue of Variable Stars). Here this
+    means: for at least half of the period it is within a tenth of the deeper eclipse's depth of its maximum.
     """
     while True:
         star = _draw_separate_pair(rng)
@@ -173,7 +176,7 @@ def draw_detached(rng: np.random.Generator) -> Binary:
 
 
 def _draw_separate_pair(rng: np.random.Generator) -> Binary:
-    """Two stars that eclipse each other and do not overflow their Roche lobes."""
+    """Draw two stars that eclipse each other and do not overfill their Roche lobes."""
     while True:
         period = _within(lambda: rng.lognormal(np.log(0.9), 0.75), 0.35, 20)
         mass = _within(lambda: rng.lognormal(np.log(1.1), 0.3), 0.6, 3)
@@ -192,7 +195,7 @@ def _draw_separate_pair(rng: np.random.Generator) -> Binary:
         eclipses = np.cos(inclination) < primary + secondary
         if eclipses and primary < 0.92 * lobes[0] and (algol or secondary < 0.92 * lobes[1]):
             break
-    eccentricity = min(rng.rayleigh(0.12), 0.5) if period > 3 else 0.0  # closer orbits are circularised
+    eccentricity = min(rng.rayleigh(0.12), 0.5) if period > 3 else 0.0  # tides have circularised closer orbits
     return Binary(
         period=period,
         epoch=rng.uniform(0, period),
@@ -215,14 +218,14 @@ def _main_sequence_radius(mass: float) -> float:
 
 @dataclass(frozen=True)
 class Pulsator:
-    """A sum of sines, one term a frequency: harmonics of one mode, or of two modes and their combinations.
+    """A sum of sines: the harmonics of one pulsation mode, or of two modes and their combination frequencies.
 
     Attributes
     ----------
     period : float
-        Days, of the dominant mode.
+        Period of the dominant mode, days.
     frequencies, amplitudes, phases : tuple of float
-        1 / day, magnitudes, radians.
+        One entry per sine: 1 / day, magnitudes, radians.
     """
 
     period: float
@@ -231,7 +234,7 @@ class Pulsator:
     phases: tuple[float, ...]
 
     def __call__(self, time: Array) -> Array:
-        """Magnitudes relative to the mean at ``time`` (n,), in days."""
+        """Return magnitudes relative to the mean at ``time`` (n,), in days."""
         angle = 2 * np.pi * np.multiply.outer(np.asarray(time, float), self.frequencies) + self.phases
         return np.sin(angle) @ np.asarray(self.amplitudes)
 
@@ -239,7 +242,7 @@ class Pulsator:
 def _harmonics(
     period: float, amplitude: float, ratios: tuple[float, ...], phases: tuple[float, ...], start: float
 ) -> Pulsator:
-    """Fourier series of sines with R_k1 = ``ratios``, phi_k1 = ``phases`` and a range of ``amplitude`` magnitudes."""
+    """Return a Fourier series of sines: R_k1 = ``ratios``, phi_k1 = ``phases``, peak-to-peak ``amplitude`` (mag)."""
     order = np.arange(1, len(ratios) + 2)
     angles = np.concatenate([[0], phases]) + order * start
     star = Pulsator(period, tuple(order / period), (1.0, *ratios), tuple(angles))
@@ -248,10 +251,11 @@ def _harmonics(
 
 
 def draw_rrab(rng: np.random.Generator) -> Pulsator:
-    """RRab: a steep rise and a slow decline; the amplitude falls with the period.
+    """Draw an RRab star: a steep rise and a slow decline; longer periods have smaller amplitudes.
 
-    Period-amplitude relation of Oosterhoff I (Cacciari et al. 2005, AJ 129, 267, eq. for A_B; A_V = 0.77 A_B), a
-    quarter of the stars Oosterhoff II, 0.06 dex longer; Fourier ratios as in Kovacs & Walker 2001 (A&A 371, 579).
+    Three quarters of the stars follow the period-amplitude relation of Oosterhoff I (Cacciari et al. 2005, AJ 129, 267,
+    equation for A_B; A_V = 0.77 A_B). A quarter are of type Oosterhoff II, with periods longer by 0.06 dex. The Fourier
+    ratios are those of Kovacs & Walker 2001 (A&A 371, 579).
     """
     while True:
         log_period = np.log10(_within(lambda: rng.normal(0.600, 0.085), 0.40, 0.90))
@@ -266,7 +270,7 @@ def draw_rrab(rng: np.random.Generator) -> Pulsator:
 
 
 def draw_rrc(rng: np.random.Generator) -> Pulsator:
-    """RRc: first overtone, nearly a sine (Fourier ratios after Simon & Clement 1993, ApJ 410, 526)."""
+    """Draw an RRc star: first overtone, nearly a sine (Fourier ratios after Simon & Clement 1993, ApJ 410, 526)."""
     period = _within(lambda: rng.normal(0.333, 0.047), 0.21, 0.46)
     amplitude = _within(lambda: rng.normal(0.44, 0.11), 0.12, 0.70)
     ratios = (max(0.22 - 0.3 * (period - 0.25), 0.05) * rng.uniform(0.5, 1), rng.uniform(0.03, 0.09))
@@ -275,9 +279,9 @@ def draw_rrc(rng: np.random.Generator) -> Pulsator:
 
 
 def draw_rrd(rng: np.random.Generator) -> Pulsator:
-    """RRd: first overtone and fundamental at once, with their combination frequencies.
+    """Draw an RRd star: both the first overtone and the fundamental mode, with their combination frequencies.
 
-    P1 / P0 rises with P0 in the Petersen diagram (Soszynski et al. 2009, AcA 59, 1).
+    The period ratio P1 / P0 increases with P0 (Petersen diagram; Soszynski et al. 2009, AcA 59, 1).
     """
     fundamental = _within(lambda: rng.normal(0.49, 0.025), 0.45, 0.56)
     period = fundamental * (0.7445 + 0.05 * (fundamental - 0.49) + rng.normal(0, 0.0004))
@@ -289,27 +293,27 @@ def draw_rrd(rng: np.random.Generator) -> Pulsator:
     return Pulsator(period, frequencies, amplitudes, tuple(rng.uniform(0, 2 * np.pi, 6)))
 
 
-# Spots, and giants ---------------------------------------------------------------------------------------------------
+# Spotted stars and giants --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class SpottedStar:
-    """RS CVn: dark spots on a rotating star; each waxes, wanes and drifts in longitude.
+    """RS CVn: a rotating star with dark spots that change in size and drift in longitude.
 
     Attributes
     ----------
     period : float
-        Days, of rotation.
+        Period of the rotation, days.
     inclination : float
-        Radians, of the rotation axis.
+        Inclination of the rotation axis, radians.
     latitudes, longitudes : tuple of float
-        Radians, of the spots; longitudes at time 0.
+        Positions of the spots, radians; longitudes are at time 0.
     depths : tuple of float
-        Share of the light that the spot at the centre of the disc takes away, on average.
+        Mean share of the star's light that each spot blocks when it is at the centre of the disc.
     drifts : tuple of float
-        Longitude gained per rotation, in turns (differential rotation).
+        Drift of each spot in longitude per rotation, in turns (differential rotation).
     lifetimes, births : tuple of float
-        Period (days) and phase (radians) of each spot's waxing and waning.
+        Period (days) and phase (radians) with which the size of each spot changes.
     cycle : (float, float, float)
         Semi-amplitude (mag), period (days) and phase (radians) of the activity cycle of the whole star.
     """
@@ -325,13 +329,13 @@ class SpottedStar:
     cycle: tuple[float, float, float]
 
     def __call__(self, time: Array) -> Array:
-        """Magnitudes relative to the unspotted star at ``time`` (n,), in days."""
+        """Return magnitudes relative to the star without spots at ``time`` (n,), in days."""
         drift = _slow_wave(time, self.cycle)
         time = np.asarray(time, float)[:, None]
         latitude = np.asarray(self.latitudes)
         turns = time / self.period * (1 + np.asarray(self.drifts))
         longitude = 2 * np.pi * turns + self.longitudes
-        # Foreshortening: cosine of the angle between a spot's normal and the line of sight (Dorren 1987, eq. 3).
+        # Foreshortening: mu is the cosine of the angle between spot normal and line of sight (Dorren 1987, eq. 3).
         mu = np.cos(self.inclination) * np.sin(latitude)
         mu = mu + np.sin(self.inclination) * np.cos(latitude) * np.cos(longitude)
         size = 1 + 0.6 * np.sin(2 * np.pi * time / np.asarray(self.lifetimes) + self.births)
@@ -339,7 +343,7 @@ class SpottedStar:
 
 
 def draw_spotted(rng: np.random.Generator) -> SpottedStar:
-    """RS CVn: up to three large spots, rotation in hours to weeks, cycles of years (Olah et al. 2009, A&A 501, 703)."""
+    """Draw an RS CVn star: one to three large spots and a cycle of years (Olah et al. 2009, A&A 501, 703)."""
     spots = rng.integers(1, 4)
     return SpottedStar(
         period=_within(lambda: rng.lognormal(np.log(6.0), 1.3), 0.25, 100),
@@ -356,16 +360,16 @@ def draw_spotted(rng: np.random.Generator) -> SpottedStar:
 
 @dataclass(frozen=True)
 class LongPeriodStar:
-    """LPV: a red giant whose cycles differ in height and length.
+    """LPV: a red giant whose cycles differ in amplitude and length.
 
     Attributes
     ----------
     period : float
-        Days, on average.
+        Mean period, days.
     starts : tuple of float
-        Times (days) at which the cycles begin, at maximum light.
+        Times (days) of maximum light, at which the cycles start.
     amplitudes : tuple of float
-        Range of each cycle, magnitudes; one fewer than ``starts``.
+        Peak-to-peak amplitude of each cycle, magnitudes; one fewer than ``starts``.
     rise : float
         Share of a cycle from minimum to the next maximum.
     trend : (float, float, float)
@@ -379,14 +383,14 @@ class LongPeriodStar:
     trend: tuple[float, float, float]
 
     def __call__(self, time: Array) -> Array:
-        """Magnitudes relative to the mean at ``time`` (n,), in days, within the cycles."""
+        """Return magnitudes relative to the mean at ``time`` (n,), in days, within the range of ``starts``."""
         time = np.asarray(time, float)
         starts, amplitudes = np.asarray(self.starts), np.asarray(self.amplitudes)
         cycle = np.clip(np.searchsorted(starts, time, side="right") - 1, 0, len(amplitudes) - 1)
         phase = (time - starts[cycle]) / np.diff(starts)[cycle]
         decline = 1 - self.rise
         bent = np.where(phase < decline, 0.5 * phase / decline, 0.5 + 0.5 * (phase - decline) / self.rise)
-        # A maximum belongs to the two cycles that it parts: their half ranges are joined without a step.
+        # At the maximum between two cycles the amplitude is the mean of both, so that the light curve has no step.
         heights = np.concatenate([amplitudes[:1], amplitudes, amplitudes[-1:]])
         before, own, after = heights[cycle], heights[cycle + 1], heights[cycle + 2]
         crest = np.where(bent < 0.5, (before + own) / 2, (own + after) / 2)
@@ -395,7 +399,7 @@ class LongPeriodStar:
 
 
 def draw_long_period(rng: np.random.Generator, days: float = 5000.0) -> LongPeriodStar:
-    """LPV: semi-regular giants of a few tenths of a magnitude up to Miras of several; ``days`` are covered."""
+    """Draw an LPV star: a semi-regular giant (tenths of a magnitude) or a Mira (several); its cycles cover ``days``."""
     period = _within(lambda: rng.lognormal(np.log(245), 0.4), 80, 500)
     mira = rng.random() < np.clip((period - 80) / 300, 0.1, 0.9)
     amplitude = rng.uniform(1.5, 4.5) if mira else rng.lognormal(np.log(0.8), 0.4)
@@ -436,8 +440,8 @@ BRIGHTNESS = {
     "LPV": (13.4, 1.4),
 }
 
-# Mean g - r colour (mag), and amplitudes in units of that in V: pulsating stars and spots change their temperature,
-# eclipses hardly do. "clear" is an unfiltered CCD, calibrated to V.
+# Mean g - r colour (mag), and amplitudes in units of that in V. Pulsation and spots change the temperature, so their
+# amplitudes depend on the band; those of eclipses hardly do. "clear" is a CCD without a filter, calibrated to V.
 COLOUR = {"EW": 0.5, "EA": 0.5, "RRab": 0.2, "RRc": 0.15, "RRd": 0.2, "RS CVn": 0.8, "LPV": 1.5}
 _PULSATION = {"clear": 0.88, "g": 1.15, "r": 0.80, "i": 0.63}  # Sesar et al. 2010, ApJ 708, 717
 _ECLIPSE = {"clear": 1.0, "g": 1.02, "r": 0.97, "i": 0.95}
@@ -453,13 +457,13 @@ AMPLITUDE = {
 
 
 def _slow_wave(time: Array, wave: tuple[float, float, float]) -> Array:
-    """A sine of the given semi-amplitude (mag), period (days) and phase (radians)."""
+    """Return a sine of the given semi-amplitude (mag), period (days) and phase (radians) at ``time`` (n,)."""
     height, length, start = wave
     return height * np.sin(2 * np.pi * np.asarray(time, float) / length + start)
 
 
 def _isotropic(rng: np.random.Generator) -> float:
-    """Inclination (radians) of an axis that points anywhere."""
+    """Draw the inclination (radians) of an axis with a random direction."""
     return float(np.arccos(rng.uniform(0, 1)))
 
 

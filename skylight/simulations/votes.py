@@ -1,4 +1,4 @@
-"""How the volunteers of Galaxy Zoo 2 would answer their questions about a simulated galaxy."""
+"""Simulated votes: how the volunteers of Galaxy Zoo 2 would answer their questions about a simulated galaxy."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from skylight.simulations.galaxies import NATIVE_SCALE, Galaxy
 
 
 def opinions(galaxy: Galaxy) -> dict[int, np.ndarray]:
-    """How likely one volunteer, asked a question about ``galaxy``, is to give each answer."""
+    """Return, for each question about ``galaxy``, the probability of each answer of one volunteer."""
     g = galaxy
-    sharpness = np.clip(g.petror90 / (5 * g.seeing), 0.2, 2)  # how well the seeing leaves details to be seen
+    sharpness = np.clip(g.petror90 / (5 * g.seeing), 0.2, 2)  # size of the galaxy in units of the seeing
     disc = g.disc_fraction > 0
     edge_on = _logistic((0.26 - g.cos_inclination) / 0.035) if disc else 0.03
     open_view = 1 - edge_on
@@ -44,7 +44,10 @@ def opinions(galaxy: Galaxy) -> dict[int, np.ndarray]:
 
 
 def bar_visibility(galaxy: Galaxy) -> float:
-    """How likely a volunteer who sees a disc is to see its bar: less if it is short, weak, foreshortened or blurred."""
+    """Return the probability that a volunteer sees the bar of a disc.
+
+    It is lower for a bar that is short, weak, foreshortened or blurred by the seeing.
+    """
     g = galaxy
     if not g.bar_fraction:
         return 0.05
@@ -65,9 +68,10 @@ def bar_visibility(galaxy: Galaxy) -> float:
 
 
 def votes(galaxy: Galaxy, voters: int, rng: np.random.Generator) -> np.ndarray:
-    """Send ``voters`` people down the decision tree: the 37 fractions, in the order of `ANSWERS`.
+    """Simulate the answers of ``voters`` people; return the 37 vote fractions in the order of `ANSWERS`.
 
-    Everyone answers the first question and the sixth, the others only who gave the answer that leads to them.
+    Everyone answers questions 1 and 6. Each other question is asked only of those who gave the answer that leads to it
+    in the decision tree.
     """
     chances, counts = opinions(galaxy), {}
     for question in sorted(QUESTIONS):
@@ -86,13 +90,13 @@ def _normalised(weights: Sequence[float]) -> np.ndarray:
 
 
 def _ordered(value: float, borders: Sequence[float], blur: float) -> np.ndarray:
-    """Chances of ordered answers whose ``borders`` people see with a scatter of about ``blur``."""
+    """Return the probabilities of ordered answers; people see the ``borders`` between them with a scatter ``blur``."""
     below = [_logistic((border - value) / blur) for border in borders]
     return np.diff([0.0, *below, 1.0])
 
 
 def _arm_count(count: int, clarity: float) -> np.ndarray:
-    """One to four arms, more than four, cannot tell."""
+    """Return the probabilities of the answers 1, 2, 3, 4, more than 4, cannot tell."""
     sure = np.clip(0.9 * clarity, 0, 0.9)
     chances = np.full(6, 0.15 * (1 - sure) / 5)
     chances[5] += 0.85 * (1 - sure)

@@ -1,8 +1,8 @@
-"""A set of variables of the Zwicky Transient Facility (Bellm et al. 2019, PASP 131, 018002), simulated.
+"""A simulated set of variables of the Zwicky Transient Facility (Bellm et al. 2019, PASP 131, 018002).
 
-``lightcurves.parquet`` is one table of all stars under the column names of IRSA's light-curve service; as there, each
-filter of a star is an object with an ``oid`` of its own. ``classes_<filtercode>.csv`` has a row ``oid,class`` an
-object, the classes named as in the catalogue of Chen et al. 2020 (ApJS 249, 18) where that has them.
+``lightcurves.parquet`` is one table of all stars with the column names of IRSA's light-curve service. As there, each
+filter of a star is an object with its own ``oid``. ``classes_<filtercode>.csv`` has one row ``oid,class`` per object;
+the classes have the names of the catalogue of Chen et al. 2020 (ApJS 249, 18) where it has them.
 """
 
 from pathlib import Path
@@ -34,13 +34,13 @@ def simulate_ztf(folder: Path, stars: int, seed: int, workers: int = -1) -> int:
     Parameters
     ----------
     folder : Path
-        Made if there is none.
+        Created if it does not exist.
     stars : int
-        In the class fractions of CRTS, at least one of each.
+        Approximate number of stars; classes have the fractions of CRTS, with at least one star each.
     seed : int
-        Same seed, same bytes.
+        The same seed gives the same bytes.
     workers : int
-        Processes; -1 is one a core.
+        Number of processes; -1 is one per core.
     """
     names = shuffled_classes(stars, seed)
     table = pd.concat(simulate(DESIGN, names, _rows, seed, workers), ignore_index=True)
@@ -53,11 +53,11 @@ def simulate_ztf(folder: Path, stars: int, seed: int, workers: int = -1) -> int:
 
 
 def _rows(index: int, name: str, light: Photometry) -> pd.DataFrame:
-    """The table's rows of one star, with its class."""
+    """Return the rows of one star, and its class."""
     codes = np.array([band.name for band in DESIGN.bands])
     field, star = divmod(index, 400)
     oid = (500 + field) * 10**12 + (light.band + 1) * 10**11 + star  # field, filter, star
-    # The sky positions have no bearing on the light: a spiral that spreads the stars over the northern sky.
+    # The positions do not affect the light curves: a spiral distributes the stars over the sky.
     ra, dec = 137.508 * index % 360, np.degrees(np.arcsin((index * 0.618034) % 1)) * 0.9
     return pd.DataFrame(
         {

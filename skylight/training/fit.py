@@ -1,9 +1,9 @@
-"""Training that gives the same weights on every run, and that a killed run continues.
+"""Training that gives the same weights on every run and that continues after it was killed.
 
-The order of the samples in epoch e depends on the seed and on e alone, and a checkpoint after each epoch holds the
-weights, the optimizer, the random state of the layers, the callbacks and the curves so far. A run that was killed and
-started again therefore ends with the same weights as one that was not. Checkpoints live outside of the outputs that
-DVC tracks, because DVC removes those before it runs a stage again.
+The order of the samples in epoch e depends only on the seed and on e. A checkpoint after each epoch contains the
+weights, the optimizer, the random state of the layers, the callbacks and the curves. A training that was killed and
+started again therefore ends with the same weights as one without interruption. The checkpoints are not in the outputs
+of the stages, because DVC removes these before it runs a stage again.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ CHECKPOINTS = Path(".checkpoints")
 
 
 def deterministic(seed: int) -> None:
-    """Seed Python, NumPy and TensorFlow, and use deterministic operations from here on.
+    """Seed Python, NumPy and TensorFlow, and make the operations of TensorFlow deterministic.
 
-    An operation is split into as many parts as TensorFlow has threads, and sums over parts are rounded differently. So
-    that every machine gives the same weights there are two threads, unless ``TF_NUM_INTRAOP_THREADS`` says otherwise.
+    TensorFlow splits an operation into as many parts as it has threads, and the rounding of a sum depends on its parts.
+    It therefore gets two threads on every machine, unless ``TF_NUM_INTRAOP_THREADS`` is set.
     """
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
     keras.utils.set_random_seed(seed)
@@ -35,7 +35,7 @@ def deterministic(seed: int) -> None:
 
 
 def digest(*parts: object) -> str:
-    """A hash of arrays and of anything that JSON can hold: what a training depends on."""
+    """Return a hash of arrays and of anything that JSON can represent: the inputs of a training."""
     state = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -47,18 +47,18 @@ def digest(*parts: object) -> str:
 
 
 def shuffled(count: int, batch_size: int, seed: int) -> Callable[[int], tf.data.Dataset]:
-    """Indices of samples in a new order each epoch.
+    """Return the indices of the samples in a new order for each epoch.
 
     Parameters
     ----------
     count, batch_size : int
-        Number of samples, and of those in a batch; the last batch of an epoch may be smaller.
+        Number of samples, and of samples per batch; the last batch of an epoch can be smaller.
     seed : int
 
     Returns
     -------
     callable
-        Maps the first epoch to a dataset of int64 batches of indices that goes through that epoch and all later ones.
+        Function of the first epoch; it returns a dataset of batches of indices for this epoch and all later ones.
     """
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -74,9 +74,9 @@ def shuffled(count: int, batch_size: int, seed: int) -> Callable[[int], tf.data.
 def array_batches(
     inputs: np.ndarray, labels: np.ndarray, batch_size: int, seed: int
 ) -> Callable[[int], tf.data.Dataset]:
-    """Batches of (N, ...) inputs and (N, ...) labels in a new order each epoch, for `fit`.
+    """Return batches of (N, ...) inputs and (N, ...) labels in a new order for each epoch, for `fit`.
 
-    Inputs that are mapped from a file are read batch by batch, others are held in memory.
+    Memory-mapped inputs are read batch by batch; other inputs stay in memory.
     """
     order = shuffled(len(inputs), batch_size, seed)
     take = _reader(inputs) if isinstance(inputs, np.memmap) else _gatherer(inputs)
@@ -89,17 +89,16 @@ def array_batches(
 
 
 def ordered_batches(inputs: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """The same in their order, once."""
+    """Return batches of (N, ...) inputs and (N, ...) labels in the order of the arrays, once."""
     take = _reader(inputs) if isinstance(inputs, np.memmap) else _gatherer(inputs)
     take_labels = _gatherer(labels)
     return tf.data.Dataset.range(len(inputs)).batch(batch_size).map(lambda rows: (take(rows), take_labels(rows)))
 
 
 def untuned(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Do without TensorFlow's tuner of datasets.
+    """Switch TensorFlow's automatic tuning of datasets off.
 
-    It is of no use here, and its thread sleeps, each time twice as long, up to a minute: who has read the last batch
-    waits until it wakes.
+    The tuning is of no use here. Its thread sleeps for up to a minute, and the end of a dataset waits for this thread.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -135,37 +134,37 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     keep: bool = False,
 ) -> None:
-    """Train a compiled model, from the last finished epoch of the same training if one was cut short.
+    """Train a compiled model; continue an interrupted training with the same inputs after its last finished epoch.
 
     Parameters
     ----------
     model : keras.Model
         Compiled; its weights change.
     batches : callable
-        Maps the first epoch to do to a dataset of (inputs, labels) that starts there and does not end.
+        Function of the first epoch; it returns an endless dataset of (inputs, labels) that starts with this epoch.
     steps : int
-        Batches an epoch.
+        Number of batches per epoch.
     epochs : int
     name : str
-        Names the training; checkpoints stand in ``.checkpoints/<name>`` and go when the training is done.
+        Name of the training. Its checkpoints are in ``.checkpoints/<name>`` and are removed at the end.
     parameters : mapping
         The user's settings of this training.
     depends_on : str
-        `digest` of all else that the training depends on besides the model's architecture. A checkpoint made from
-        something else is not continued.
+        `digest` of everything else that the training depends on, apart from the model's architecture. A checkpoint of a
+        training with another digest is not used.
     curves : Path
-        Folder for the DVCLive curves, one value an epoch, under ``train/`` and ``<validation_name>/``. With
-        ``MLFLOW_TRACKING_URI`` set they go there too (`skylight.training.tracking`).
+        Folder for the DVCLive curves, with one value per epoch, in ``train/`` and ``<validation_name>/``. If
+        ``MLFLOW_TRACKING_URI`` is set, MLflow gets them as well (`skylight.training.tracking`).
     validation : tf.data.Dataset, optional
         Evaluated after each epoch.
     callbacks : sequence of keras.callbacks.Callback
-        ``ReduceLROnPlateau``, ``EarlyStopping`` and the like; a continued run continues their state.
+        ``ReduceLROnPlateau``, ``EarlyStopping`` or similar; their state is part of the checkpoints.
     keep : bool
-        Whether the last checkpoint stays until `forget`, for a script that trains several networks: when it is killed
-        and started again, those that were done are not trained again.
+        Whether to keep the last checkpoint until `forget`. A script that trains several networks then does not train
+        the finished ones again after it was killed.
     """
     identity = digest(_architecture(model), depends_on, dict(parameters))
-    model.optimizer.build(model.trainable_variables)  # or the first step would be traced twice
+    model.optimizer.build(model.trainable_variables)  # otherwise TensorFlow traces the first step twice
     with tracking(name, identity, parameters) as track:
         keeper = _Checkpoints(CHECKPOINTS / name, identity, list(callbacks), curves, validation_name, track)
         done = keeper.finished_epochs()
@@ -178,7 +177,7 @@ def fit(
             steps_per_epoch=steps,
             validation_data=None if validation is None else untuned(validation),
             callbacks=[*callbacks, keeper],
-            shuffle=False,  # the batches come shuffled
+            shuffle=False,  # the batches are shuffled already
             verbose=2,
         )
     keeper.live.end()
@@ -187,19 +186,19 @@ def fit(
 
 
 def forget(name: str) -> None:
-    """Remove the checkpoints of a training, and of those whose names begin with ``<name>/``."""
+    """Remove the checkpoints of a training, and of all trainings whose names begin with ``<name>/``."""
     remove(CHECKPOINTS / name)
 
 
 def _architecture(model: keras.Model) -> dict:
-    """Layers, loss and optimizer, without the optimizer's name, which counts the optimizers of the process."""
+    """Return layers, loss and optimizer, without the optimizer's name, which has a counter of the process in it."""
     config = json.loads(model.to_json())
     config["compile_config"]["optimizer"]["config"].pop("name")
     return config
 
 
 class _Checkpoints(keras.callbacks.Callback):
-    """Keeps all that a training needs to continue; it must stand last, after the callbacks whose state it keeps."""
+    """Saves everything that a training needs to continue. It must be the last callback, since it saves the others."""
 
     def __init__(self, folder: Path, identity: str, callbacks: list, curves: Path, validation_name: str, track: Log):
         super().__init__()
@@ -210,9 +209,9 @@ class _Checkpoints(keras.callbacks.Callback):
         self.history: list[dict[str, float]] = []
 
     def finished_epochs(self) -> int:
-        """Epochs already done by a training of the same identity, 0 when there is none."""
+        """Return the number of epochs in the checkpoint of the same training, 0 if there is none."""
         try:
-            state = json.loads((self.folder / "history.json").read_text())
+            state = json.loads((self.folder / "history.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return 0
         return len(state["history"]) if state["identity"] == self.identity else 0
@@ -221,7 +220,7 @@ class _Checkpoints(keras.callbacks.Callback):
         if not self.finished_epochs():
             remove(self.folder)
             return
-        state = json.loads((self.folder / "history.json").read_text())
+        state = json.loads((self.folder / "history.json").read_text(encoding="utf-8"))
         self.history = state["history"]
         with np.load(self.folder / f"epoch{len(self.history)}.npz") as arrays:
             for i, variable in enumerate(self._variables()):
@@ -244,17 +243,17 @@ class _Checkpoints(keras.callbacks.Callback):
             plain.append({key: value for key, value in state.items() if isinstance(value, int | float)})
             for j, weight in enumerate(getattr(callback, "best_weights", None) or []):
                 arrays[f"best{i}_{j}"] = np.asarray(weight)
-        # The JSON names the epoch whose arrays count; it is replaced after they are complete.
+        # The JSON file names the epoch whose arrays are valid; it is replaced when they are complete.
         self.folder.mkdir(parents=True, exist_ok=True)
         np.savez(self.folder / f"epoch{len(self.history)}.npz", **arrays)
         aside = self.folder / "history.partial"
         state = {"identity": self.identity, "history": self.history, "callbacks": plain}
-        aside.write_text(json.dumps(state))
+        aside.write_text(json.dumps(state), encoding="utf-8")
         aside.replace(self.folder / "history.json")
         remove(self.folder / f"epoch{len(self.history) - 1}.npz")
 
     def _variables(self) -> list[keras.Variable]:
-        """Weights, the layers' random states, and the optimizer's variables, each once."""
+        """Return the weights, the random states of the layers, and the variables of the optimizer."""
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _log(self, values: dict[str, float]) -> None:

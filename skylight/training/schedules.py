@@ -1,4 +1,4 @@
-"""How the learning rate falls during a training, and when the training stops."""
+"""Learning rates that fall during a training, and when the training stops."""
 
 import keras
 
@@ -13,12 +13,14 @@ def learning_schedule(
     learning_rate : float
         At the first step.
     epochs, steps : int
-        Epochs of the training, and batches in each.
+        Epochs of the training, and batches per epoch.
     schedule : {"cosine", "plateau"}
         The rate falls to 0 along half a cosine (Loshchilov & Hutter 2017, arXiv:1608.03983), or by ``factor`` whenever
         the loss has not improved for ``patience`` epochs.
     factor : float
+        Of the plateau schedule.
     patience : int
+        Of the plateau schedule.
     stop_after : int
         Epochs without improvement after which the training stops and restores the best weights.
     """

@@ -1,4 +1,4 @@
-"""Splitting a survey into training and test part, and balancing the classes of the training part."""
+"""Split a survey into parts for training, validation and test, and balance the classes of the training part."""
 
 import numpy as np
 from imblearn.over_sampling import SMOTE
@@ -10,15 +10,15 @@ from skylight.errors import InputError
 
 
 def split(ids: np.ndarray, test_fraction: float, shuffle_seed: int, split_seed: int) -> np.ndarray:
-    """Tell which rows belong to the test part: a shuffle, then a split, as published.
+    """Choose the rows of the test part by a shuffle and then a split, as published.
 
-    It is the objects that are split: all copies of an object made by an augmentation fall on one side. Without
-    augmentation this is the published split, row by row.
+    The objects are split, not the rows: all augmented copies of an object are in the same part. Without augmentation
+    this is the published split, row by row.
 
     Parameters
     ----------
     ids : (N,) array
-        The object each row belongs to.
+        Identifier of the object of each row.
     test_fraction : float
         Share of the objects in the test part.
     shuffle_seed, split_seed : int
@@ -27,6 +27,12 @@ def split(ids: np.ndarray, test_fraction: float, shuffle_seed: int, split_seed: 
     Returns
     -------
     (N,) bool array
+        Whether each row is in the test part.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two objects.
     """
     objects = ids[np.sort(np.unique(ids, return_index=True)[1])]
     if len(objects) < 2:
@@ -37,30 +43,31 @@ def split(ids: np.ndarray, test_fraction: float, shuffle_seed: int, split_seed: 
 
 
 def parts(ids: np.ndarray, test_fraction: float, validation_fraction: float, seed: int) -> np.ndarray:
-    """Tell which rows belong to the ``train``, ``validation`` and ``test`` part, as braai splits its alerts.
+    """Assign each row to the ``train``, ``validation`` or ``test`` part, as braai splits its alerts.
 
-    All alerts of an object fall into one part. With one alert an object it is the published split, row by row: the
-    test part by `sklearn.model_selection.train_test_split`, then the last of what it leaves for validation.
+    All alerts of an object are in the same part. With one alert per object this is the published split, row by row:
+    `sklearn.model_selection.train_test_split` chooses the test part, and the last of the other objects are for
+    validation.
 
     Parameters
     ----------
     ids : (N,) array
-        The object each row belongs to.
+        Identifier of the object of each row.
     test_fraction : float
         Share of the objects in the test part.
     validation_fraction : float
-        Share of the others in the validation part.
+        Share of the other objects in the validation part.
     seed : int
         42 as published.
 
     Returns
     -------
-    (N,) text array
+    (N,) array of str
 
     Raises
     ------
     InputError
-        There are too few objects for three parts.
+        There are fewer than three objects.
     """
     objects = ids[np.sort(np.unique(ids, return_index=True)[1])]
     if len(objects) < 3:
@@ -71,17 +78,10 @@ def parts(ids: np.ndarray, test_fraction: float, validation_fraction: float, see
 
 
 def inverse_frequencies(labels: np.ndarray) -> np.ndarray:
-    """Weights of the classes as braai sets them: 1 / n, divided by their L2 norm, then by the largest; (K,) float32."""
+    """Return the class weights of braai, (K,) float32: 1 / n, divided by their L2 norm, then by the largest."""
     weights = 1 / np.bincount(labels)
     weights /= np.linalg.norm(weights)
     return (weights / weights.max()).astype(np.float32)
-
-
-def first_copies(ids: np.ndarray) -> np.ndarray:
-    """Tell which rows are the first of their object: (N,) bool."""
-    first = np.zeros(len(ids), dtype=bool)
-    first[np.unique(ids, return_index=True)[1]] = True
-    return first
 
 
 def balance(inputs: np.ndarray, labels: np.ndarray, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,14 +92,20 @@ def balance(inputs: np.ndarray, labels: np.ndarray, kind: str, seed: int) -> tup
     inputs : (N, ...) float32
     labels : (N,) int
     kind : str
-        ``none``; ``smote`` (Chawla et al. 2002: smaller classes are filled up with points between neighbours);
-        ``under`` (larger classes are cut down at random to the smallest); ``smote_under`` (both, to the median size).
+        ``none``; ``smote`` (new points between neighbours are added to the smaller classes, Chawla et al. 2002);
+        ``under`` (points of the larger classes are removed at random, to the size of the smallest class);
+        ``smote_under`` (both, to the median size).
     seed : int
 
     Returns
     -------
     tuple of arrays
-        Inputs and labels, in the shape and type they came in.
+        Balanced inputs and labels, with the same shapes and types as before.
+
+    Raises
+    ------
+    InputError
+        A class has only one object, of which SMOTE cannot make more.
     """
     if kind == "none":
         return inputs, labels

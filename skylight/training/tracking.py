@@ -1,7 +1,7 @@
-"""Trainings logged to MLflow as well, for those who keep theirs there: ``MLFLOW_TRACKING_URI`` says where.
+"""Optional logging of trainings to the MLflow server at ``MLFLOW_TRACKING_URI``.
 
-Without that variable nothing imports MLflow. Each training (``periodic``) is an experiment of MLflow's, and each time
-it ran is a run, which has the name that `dvc exp run` gave.
+Without this variable MLflow is not imported. Each training (``periodic``) is an experiment of MLflow. Each time that it
+runs is a run of the experiment, with the name that `dvc exp run` gave it.
 """
 
 import contextlib
@@ -15,28 +15,28 @@ Log = Callable[[Mapping[str, float]], None]
 
 @contextlib.contextmanager
 def tracking(name: str, identity: str, parameters: Mapping) -> Iterator[Log]:
-    """Log a training to MLflow: its parameters now, values by epoch, and at the end the figure of its curves.
+    """Log a training to MLflow: first its parameters, then values by epoch, and at the end a figure of its curves.
 
     Parameters
     ----------
     name : str
-        Of the training.
+        Name of the training.
     identity : str
-        Equal for trainings that would end with the same weights. A run that was cut short is marked as killed by the
-        run that continues its training, which logs the epochs done before as well.
+        Equal for trainings that end with the same weights. If a run was interrupted, the run that continues its
+        training marks it as killed and logs its epochs again.
     parameters : mapping
-        Sections may be nested; MLflow shows the keys joined by points.
+        Sections can be nested; MLflow gets the keys joined by dots.
 
     Yields
     ------
     callable
-        To be called once an epoch with the values by name (``train/loss``). Does nothing without
+        Call it once per epoch with the values by name (``train/loss``). It does nothing without
         ``MLFLOW_TRACKING_URI``.
 
     Raises
     ------
     InputError
-        MLflow is not installed, or its server does not answer or refuses.
+        MLflow is not installed, or its server does not answer or reports an error.
     """
     server = os.environ.get("MLFLOW_TRACKING_URI")
     if not server:
@@ -48,7 +48,7 @@ def tracking(name: str, identity: str, parameters: Mapping) -> Iterator[Log]:
         raise InputError("MLFLOW_TRACKING_URI is set but MLflow is not installed: pip install mlflow-skinny") from None
     from skylight import plotting
 
-    # MLflow's own seven retries wait four minutes and a half for a server that is not there.
+    # With its default of seven retries MLflow waits 4.5 minutes for a server that does not answer.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     curves: dict[str, list[float]] = {}
 
@@ -63,16 +63,14 @@ def tracking(name: str, identity: str, parameters: Mapping) -> Iterator[Log]:
         with mlflow.start_run(run_name=os.environ.get("DVC_EXP_NAME"), tags={"identity": identity}):
             mlflow.log_params(_flat(parameters))
             yield log
-            figure = plotting.training_curves(curves)
-            for axes in figure.axes:
-                axes.xaxis.get_major_locator().set_params(integer=True)  # a short training has few epochs to label
+            figure = plotting.training_curves({name: curves})
             mlflow.log_figure(figure, "training.png")
     except mlflow.exceptions.MlflowException as error:
         raise InputError(f"MLFLOW_TRACKING_URI: {server}: {str(error).splitlines()[0]}") from None
 
 
 def _mark_killed(client, experiment: str, identity: str) -> None:
-    """A killed process cannot say so itself: its run would count as running for ever."""
+    """Mark unfinished runs of a training as killed; MLflow would otherwise show them as running for ever."""
     unfinished = f"tags.identity = '{identity}' and attributes.status = 'RUNNING'"
     for run in client.search_runs([experiment], unfinished):
         client.set_terminated(run.info.run_id, "KILLED")

@@ -1,6 +1,6 @@
-"""The report: a front page with the pipeline, a page a chapter, from the outputs and ``stages/<chapter>/report.yaml``.
+"""Make the report from the outputs and ``stages/<chapter>/report.yaml``: an index page and one page per chapter.
 
-Every page holds its pictures in itself and opens from disk, without a server and without the network.
+Every page contains its figures. It opens from disk, without a server or a network.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ TIMES = Path("bench/stages.csv")
 @script
 def main() -> None:
     settings = params.load().model_dump()
-    params_text = Path("params.yaml").read_text()
+    params_text = Path("params.yaml").read_text(encoding="utf-8")
     times = read_times(TIMES)
     stages = read_stages()
     # A chapter is in the report when the stage depends on some of its outputs.
@@ -30,7 +30,7 @@ def main() -> None:
     with writing(OUT) as folder:
         folder.mkdir()
         for name, page in render(chapters).items():
-            (folder / name).write_text(page)
+            (folder / name).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""params.yaml: what it holds is what arrives, and every kind of fault names its key."""
+"""params.yaml: its values are loaded unchanged, and the error of every kind of fault names the key."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from skylight.errors import InputError
 
 @pytest.fixture
 def fault(tmp_path):
-    """Load params.yaml with one text replaced by another; give the error's message."""
+    """Load params.yaml with one text replaced by another; return the error's message."""
 
     def load(old, new):
         text = Path("params.yaml").read_text()
@@ -23,7 +23,7 @@ def fault(tmp_path):
     return load
 
 
-def test_the_file_in_the_repository_is_good():
+def test_the_file_in_the_repository_is_valid():
     assert params.load().periodic.dmdt.dt_edges[1] == 1 / 145
 
 
@@ -56,7 +56,7 @@ def test_a_fault_names_its_key(fault, old, new, message):
     assert message in fault(old, new)
 
 
-def test_all_faults_are_told_at_once(fault):
+def test_one_error_has_all_faults(fault):
     lines = fault("epochs: 60 ", "epochs: 0\n    batch: 3 ").splitlines()
     assert len(lines) == 2
 
@@ -75,3 +75,14 @@ def test_a_key_given_twice_is_an_error_with_its_line(fault):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.yaml: No such file"):
         params.load(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("control", "bars.networks: no network can be called control, because other outputs are"),
+        ("a b", "bars.networks: the name of a network has only letters, digits, _ and -, got 'a b'"),
+    ],
+)
+def test_a_network_needs_a_name_that_is_free_and_can_be_a_file(fault, name, message):
+    assert message in fault("vgg16: {width", f"{name}: {{width")

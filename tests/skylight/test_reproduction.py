@@ -1,4 +1,4 @@
-"""Differences between two runs are found, named by their place, and measured against the tolerance."""
+"""Differences between two runs are found, described with their place, and compared with the tolerance."""
 
 import json
 
@@ -39,7 +39,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_the_first_difference_is_named_and_weighed(name, tmp_path):
+def test_the_first_difference_is_described_unless_within_the_tolerance(name, tmp_path):
     write, said = WRITERS[name]
     for folder, value in (("old", ARRAY), ("new", CHANGED), ("same", ARRAY)):
         (tmp_path / folder).mkdir()
@@ -53,7 +53,7 @@ def test_the_first_difference_is_named_and_weighed(name, tmp_path):
     assert list(differences("out", old, new, tolerance=0.1)) == []
 
 
-def test_pictures_are_compared_but_not_within_a_tolerance(tmp_path):
+def test_figures_are_compared_unless_there_is_a_tolerance(tmp_path):
     picture(tmp_path / "old.png", ARRAY)
     picture(tmp_path / "new.png", ARRAY + (ARRAY == 6))
     (line,) = differences("p.png", tmp_path / "old.png", tmp_path / "new.png")
@@ -61,7 +61,7 @@ def test_pictures_are_compared_but_not_within_a_tolerance(tmp_path):
     assert list(differences("p.png", tmp_path / "old.png", tmp_path / "new.png", tolerance=1e-5)) == []
 
 
-def test_missing_added_and_unknown_files(tmp_path):
+def test_missing_and_new_files_and_files_of_other_formats(tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     for folder in (old, new):
         folder.mkdir()
@@ -70,11 +70,11 @@ def test_missing_added_and_unknown_files(tmp_path):
     (old / "both.bin").write_bytes(b"abcd")
     (new / "both.bin").write_bytes(b"abXd")
     lines = list(differences("out", old, new))
-    assert lines[0].startswith("out/added.txt: differs; the locked one is not at hand")
+    assert lines[0].startswith("out/added.txt: differs; the output of dvc.lock is not here")
     assert lines[1:] == ["out/both.bin: byte 2 of 4 (now 4)", "out/gone.txt: missing in the fresh clone"]
 
 
-def test_shapes_types_texts_and_not_a_number(tmp_path):
+def test_differences_of_shape_text_and_nan(tmp_path):
     np.save(tmp_path / "a.npy", ARRAY)
     np.save(tmp_path / "b.npy", ARRAY[:2])
     (line,) = differences("x", tmp_path / "a.npy", tmp_path / "b.npy", tolerance=1.0)
@@ -87,10 +87,10 @@ def test_shapes_types_texts_and_not_a_number(tmp_path):
     (line,) = differences("x", tmp_path / "a.csv", tmp_path / "b.csv", tolerance=1.0)
     assert line == "x: line 2, class: 'EW' became 'EA'"
     (line,) = differences("x", tmp_path / "a.csv", tmp_path / "c.csv", tolerance=1.0)
-    assert line == "x: line 2, id is only in the old one"
+    assert line == "x: line 2, id is only in the old file"
 
 
-def test_a_lock_gives_the_hash_of_every_output(tmp_path):
+def test_hashes_are_read_by_output(tmp_path):
     text = "stages:\n  a:\n    outs:\n    - {path: x, md5: '1'}\n    - {path: y, md5: 2.dir}\n  b:\n    cmd: c\n"
     (tmp_path / "dvc.lock").write_text(text)
     assert locked(tmp_path / "dvc.lock") == {"x": "1", "y": "2.dir"}

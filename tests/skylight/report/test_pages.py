@@ -1,4 +1,4 @@
-"""Pictures, times and parameters of a page."""
+"""Figures, times and parameters of a page."""
 
 from pathlib import Path
 
@@ -24,19 +24,19 @@ def pictures(tmp_path, monkeypatch):
     return pictures_of(REPORT, [STAGE, REPORT])
 
 
-def test_pictures_are_those_that_the_report_depends_on_with_the_stage_that_made_them(pictures):
+def test_figures_are_the_dependencies_of_the_report_with_the_stage_that_made_them(pictures):
     assert [str(p.path) for p in pictures] == [f"out/figures/{n}.png" for n in ("a", "b", "wrong/1", "wrong/2")]
     assert {p.stage for p in pictures} == {STAGE}
     assert pictures[0].size == (320, 160) and pictures[0].uri.startswith("data:image/png;base64,iVBOR")
 
 
-def test_a_file_that_is_no_picture_is_named(pictures):
+def test_a_file_that_is_not_a_png_image_is_an_error_with_its_name(pictures):
     Path("out/figures/a.png").write_text("text")
     with pytest.raises(InputError, match=r"out/figures/a\.png: not a PNG image"):
         _ = pictures[0].size
 
 
-def test_pictures_come_in_the_order_of_the_words_and_none_is_lost(pictures):
+def test_figures_have_the_order_of_the_parts_and_the_others_come_last(pictures):
     figures = {"out/figures/b.png": "of *b*", "out/figures/absent.png": "c", "out/figures/wrong": "the wrong ones"}
     chapter = Chapter(title="Stars", parts=[{"title": "One", "figures": figures}, {"title": "None", "figures": {}}])
     one, more = groups(chapter, pictures, Words("report.yaml", {}, ""))
@@ -48,7 +48,7 @@ def test_pictures_come_in_the_order_of_the_words_and_none_is_lost(pictures):
     assert more.title == "More figures" and [Path(p.path).name for p in more.pictures] == ["a.png"]
 
 
-def test_times_are_read_and_said_as_a_reader_says_them(tmp_path):
+def test_times_are_read_and_formatted(tmp_path):
     path = tmp_path / "stages.csv"
     path.write_text("stage,seconds,peak_memory_mib,machine\nstars-figures,125.4,300,two cores\n")
     times = read_times(path)["stars-figures"]
@@ -67,7 +67,7 @@ def test_times_are_read_and_said_as_a_reader_says_them(tmp_path):
         read_times(path)
 
 
-def test_a_section_of_the_parameters_keeps_its_comments():
+def test_the_text_of_a_section_contains_its_comments():
     text = "# all\n\nstars:\n  a: 1  # published: 2\n\n  # of b\n  b: 3\n\nmoons:\n  a: 1\n"
     assert section_text(text, "stars") == "stars:\n  a: 1  # published: 2\n\n  # of b\n  b: 3"
     assert section_text(text, "moons") == "moons:\n  a: 1" and section_text(text, "a") == ""

@@ -54,19 +54,19 @@ def test_foreach_and_placeholders_are_filled_in(stages):
     assert by_name["stars-simulate"].params == ("stars.seed",)
 
 
-def test_a_file_belongs_to_the_stage_that_has_it_or_its_folder_as_output(stages):
+def test_the_stage_that_made_a_file_has_the_file_or_its_folder_as_output(stages):
     assert made_by(stages, "out/stars/figures/wrong/1.png").name == "stars-figures"
     assert made_by(stages, "out/stars/ptf").name == "stars-transform@ptf"
     assert made_by(stages, "out/stars") is None and made_by(stages, "out/stars/figures_more/1.png") is None
 
 
-def test_stages_of_a_foreach_share_a_box_and_implied_arrows_are_left_out(stages):
+def test_stages_of_a_foreach_share_a_box_and_arrows_along_longer_paths_are_left_out(stages):
     boxes, arrows = grouped(stages)
     assert [stage.step for stage in boxes["stars-transform"]] == ["transform@ztf", "transform@ptf"]
     assert arrows == [("stars-simulate", "stars-transform"), ("stars-transform", "stars-figures")]
 
 
-def test_boxes_are_inside_the_drawing_and_none_overlaps_another(stages):
+def test_boxes_are_inside_the_drawing_and_do_not_overlap(stages):
     svg = draw(stages, "stars.html")
     width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())
     found = re.findall(r'<rect x="(\S+)" y="(\S+)" width="(\S+)" height="(\S+)"', svg)
@@ -79,7 +79,7 @@ def test_boxes_are_inside_the_drawing_and_none_overlaps_another(stages):
     assert svg == draw(stages, "stars.html") and 'href="stars.html#stars-transform"' in svg and "ztf, ptf" in svg
 
 
-def test_a_pipeline_that_dvc_cannot_read_is_an_error_that_names_it(tmp_path):
+def test_a_pipeline_that_dvc_cannot_read_is_an_error_with_the_name_of_the_file(tmp_path):
     with pytest.raises(InputError, match=r"dvc\.yaml: "):
         read_stages(tmp_path)
     Repo.init(str(tmp_path), no_scm=True)

@@ -1,4 +1,4 @@
-"""The words of a chapter, and the numbers it takes from outputs."""
+"""The texts of a chapter, and the numbers that it reads from outputs."""
 
 import json
 
@@ -37,7 +37,7 @@ def chapter(tmp_path, metrics):
     return read_chapter(path)
 
 
-def test_numbers_are_those_of_the_file_and_a_dash_stands_for_what_is_not_there(chapter):
+def test_numbers_are_read_from_the_file_and_a_missing_one_is_a_dash(chapter):
     rows = table_cells(chapter.tables[0], Words("report.yaml", SETTINGS, "stars"))
     assert rows == [
         ("stars", "9,126", "1,369"),
@@ -46,7 +46,7 @@ def test_numbers_are_those_of_the_file_and_a_dash_stands_for_what_is_not_there(c
     ]
 
 
-def test_a_number_of_a_table_is_chosen_by_its_row_and_column(tmp_path):
+def test_a_number_of_a_csv_table_is_found_by_row_and_column(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("model,metric,value\nsaliency,r,0.76\ncontrol,r,0.59\ncontrol,note,\n")
     assert value(path, "value", {"model": "control", "metric": "r"}) == 0.59
@@ -56,12 +56,12 @@ def test_a_number_of_a_table_is_chosen_by_its_row_and_column(tmp_path):
     assert value(tmp_path / "absent.json", "a") is None
 
 
-def test_numbers_are_shown_as_the_format_says():
+def test_numbers_are_formatted():
     assert shown(1369.0, ",d") == "1,369" and shown(0.99451, ".2%") == "99.45%"
     assert shown("xception", ".3f") == "xception"
 
 
-def test_texts_are_filled_in_and_html_in_them_is_shown_as_text(metrics):
+def test_placeholders_are_filled_in_and_html_is_escaped(metrics):
     words = Words("report.yaml", SETTINGS, "{{ params.stars.number }} *stars*")
     text = f"Of {{{{ survey }}}}: {{{{ value('{metrics}', 'cnn.error', '.1f') }}}} <b>"
     assert words.inline(text) == "Of 12 <em>stars</em>: 0.0 &lt;b&gt;"
@@ -72,7 +72,7 @@ def test_texts_are_filled_in_and_html_in_them_is_shown_as_text(metrics):
         words.inline("{{ params.")
 
 
-def test_the_survey_is_named_a_simulation_only_if_it_is_one(chapter):
+def test_only_simulated_data_are_called_simulated(chapter):
     assert survey("stars", chapter, SETTINGS) == "{{ params.stars.number }} simulated stars"
     assert survey("stars", chapter, {"stars": {"data": {"path": "data/catalina"}}}) == "`data/catalina`"
 
@@ -81,16 +81,18 @@ def test_the_survey_is_named_a_simulation_only_if_it_is_one(chapter):
     ("text", "message"),
     [
         ("title: [", "report.yaml line 1: not valid YAML"),
+        ("title: A\nquestion: B\ntitle: C", "report.yaml line 3: not valid YAML: title twice"),
+        ("title: S\nparts:\n- title: P\n  figures: {a.png: A, a.png: B}", "report.yaml line 4: .* a.png twice"),
         ("titel: Stars", r"report.yaml: title: missing\n.*report.yaml: titel: unknown key"),
         ("title: S\ntables:\n  - {title: T, file: f, rows: [{label: a}]}", "report.yaml: tables.0.rows.0.key: missing"),
         ("title: S\nparts: [{title: P, figures: {a.png: 3}}]", "parts.0.figures.a.png: must be a text, got 3"),
     ],
 )
-def test_a_faulty_file_is_an_error_that_names_file_and_key(tmp_path, text, message):
+def test_a_faulty_file_is_an_error_that_names_the_file_and_the_key_or_line(tmp_path, text, message):
     (tmp_path / "report.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         read_chapter(tmp_path / "report.yaml")
 
 
-def test_a_chapter_without_words_is_called_by_its_name(tmp_path):
+def test_a_chapter_without_a_file_has_the_name_of_its_folder(tmp_path):
     assert read_chapter(tmp_path / "moons" / "report.yaml").title == "moons"

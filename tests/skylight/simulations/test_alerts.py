@@ -1,4 +1,4 @@
-"""The simulated alerts: every kind, as detected, the same bytes on any number of processes."""
+"""The simulated alerts: images, kinds, detection, and equal bytes for any number of processes."""
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ def quiet_sky(**changes) -> Sky:
     return Sky(**(settings | changes))
 
 
-def test_a_new_source_is_in_science_and_difference_alone():
+def test_a_new_source_is_only_in_the_science_and_difference_images():
     sky = quiet_sky()
     sky.star(0.0, 0.0, 0.0, 5000.0)
     science, reference, difference = images(sky, np.random.default_rng(0))
@@ -45,7 +45,7 @@ def test_a_new_source_is_in_science_and_difference_alone():
     assert (science - 200)[box].sum() == pytest.approx(5000, rel=0.1)
     assert difference[box].sum() == pytest.approx(5000, rel=0.1)
     assert abs((reference - 200)[box].sum()) < 200
-    # half of the peak at half of the seeing
+    # The profile has half of its peak at a radius of half the seeing.
     profile = difference[middle] / difference.max()
     width = np.interp(0.5, profile[middle - 8 : middle + 1], np.arange(-8, 1))
     assert -2 * width == pytest.approx(2.2, abs=0.4)
@@ -65,8 +65,8 @@ def test_a_perfect_subtraction_leaves_noise_and_an_imperfect_one_a_dipole():
     assert residuals[1][0] > 600 and residuals[1][1] < -600
 
 
-def test_noise_is_that_of_the_survey():
-    """5.8 to 6.2 DN at 190 DN of sky in the survey's r-band packets; its references are 3 to 4 times deeper."""
+def test_the_noise_is_that_of_the_survey():
+    """The survey's r-band packets have 5.8 to 6.2 DN at 190 DN of sky; its references are 3 to 4 times deeper."""
     science, reference, difference = images(quiet_sky(level=190.0), np.random.default_rng(0))
     assert science.std() == pytest.approx(5.9, abs=0.3)
     assert reference.std() == pytest.approx(1.4, abs=0.3)
@@ -99,7 +99,7 @@ def test_every_kind_is_drawn_and_detected(label):
     assert (63, 63) in shapes and len(shapes) > 1
 
 
-def test_a_candidate_that_fades_is_positive_in_reference_minus_science():
+def test_a_faded_source_is_positive_in_the_difference():
     rng, found = np.random.default_rng(0), []
     while len(found) < 5:
         kind, candidate = draw_candidate("real", rng)

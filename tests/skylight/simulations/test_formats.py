@@ -1,4 +1,4 @@
-"""The files of the simulated surveys are those of the surveys: the project's own reader takes them as they are."""
+"""The simulated surveys have the file formats of the real ones; the readers of real surveys read them."""
 
 import hashlib
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from skylight.light_curves.reading import Rejected, open_survey
+from skylight.light_curves.reading import open_survey
 from skylight.params.light_curves import CrtsLayout, FilesLayout, TableLayout
+from skylight.rejected import Rejected
 from skylight.simulations import ptf, ztf
 from skylight.simulations.crts import NUMBERS, simulate_crts
 from skylight.simulations.photometry import PUBLISHED, class_counts
@@ -25,7 +26,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def class_counts_read(data) -> dict[str, int]:
-    """Read every light curve of a survey; the number of objects of each class."""
+    """Read every light curve of a survey; return the number of objects of each class."""
     survey = open_survey(data, CLASSES)
     for source in survey.sources():
         assert not isinstance(source, Rejected)

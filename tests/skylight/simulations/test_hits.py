@@ -1,6 +1,7 @@
-"""Simulated candidates have the physics that they claim."""
+"""The simulated candidates: their signal and noise, their footprints, and the files."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from skylight.candidates import hits
@@ -22,15 +23,15 @@ def test_shapes_labels_and_truth(batch):
     assert not hits.faults(hits.Chunk(batch["stamps"], batch["labels"]))
 
 
-def test_real_sources_have_the_snr_that_was_asked_for(batch):
+def test_real_sources_have_the_chosen_snr(batch):
     real = (batch["kinds"] == REAL) & np.isfinite(batch["stamps"]).all(axis=(1, 2, 3))
     wanted, measured = batch["snr"][real], hits.measured_snr(batch["stamps"][real])
     assert wanted.min() >= 6 and wanted.max() <= 60
-    # A filter of another width than the seeing, and noise that the convolution has correlated, cost a little.
+    # The measured SNR is a little lower: the filter does not have the width of the seeing, and the noise is correlated.
     assert 0.75 < np.median(measured / wanted) < 1.1
 
 
-def test_the_light_of_a_source_is_where_its_footprint_says(batch):
+def test_the_light_of_a_source_is_inside_its_footprint(batch):
     bright = (batch["labels"] == 1) & (batch["snr"] > 25) & np.isfinite(batch["stamps"]).all(axis=(1, 2, 3))
     difference, masks = batch["stamps"][bright][..., 2], batch["masks"][bright]
     peak = difference.reshape(len(difference), -1).argmax(axis=1)
@@ -40,8 +41,8 @@ def test_the_light_of_a_source_is_where_its_footprint_says(batch):
     assert (inside > 5 * np.abs(outside)).mean() > 0.95
 
 
-def test_the_noise_of_the_difference_is_known(batch):
-    """The SNR difference of empty sky has a spread of 1: that of noise peaks, away from the peak and from galaxies."""
+def test_the_snr_difference_of_empty_sky_has_a_standard_deviation_of_1(batch):
+    """Measured in stamps of noise peaks, away from the peak."""
     peaks = batch["stamps"][batch["kinds"] == KINDS.index("noise peak")][..., 3]
     corners = np.concatenate([peaks[:, :4].ravel(), peaks[:, -4:].ravel()])
     spread = np.subtract(*np.nanpercentile(corners, [75, 25])) / 1.349
@@ -61,7 +62,7 @@ def test_matching_gives_the_template_the_seeing_of_the_science_image():
     assert many.template(noise).var() == pytest.approx(many.variance(flat).mean(), rel=0.02)
 
 
-def test_a_survey_is_the_same_for_the_same_seed_and_another_for_another(tmp_path):
+def test_a_survey_depends_on_its_seed_alone(tmp_path):
     def write(name, seed):
         (tmp_path / name).mkdir()
         counts = {"train": 40, "validation": 20, "test": 25}
@@ -80,6 +81,6 @@ def test_a_survey_is_the_same_for_the_same_seed_and_another_for_another(tmp_path
     assert not any(other[name] == content for name, content in first.items())
     stamps = [hits.read_chunk(tmp_path / f"first/{part}/chunk_0000.npz").stamps for part in ("validation", "test")]
     assert not np.array_equal(stamps[0][:20], stamps[1][:20])
-    table = hits.scale_part(tmp_path / "first/test", tmp_path / "test.npy")[0]
-    masks = hits.footprints(tmp_path / "first/truth", "test", table)
-    assert np.array_equal(masks.any(axis=(1, 2)), table["label"] == 1)
+    labels = hits.read_chunk(tmp_path / "first/test/chunk_0000.npz").labels
+    masks = hits.footprints(tmp_path / "first/truth", "test", pd.DataFrame({"chunk": "chunk_0000", "row": range(25)}))
+    assert np.array_equal(masks.any(axis=(1, 2)), labels == 1)

@@ -1,4 +1,4 @@
-"""When and how well the simulated surveys observe."""
+"""The cadence and the errors of the simulated surveys."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_crts_exposes_four_times_about_ten_minutes_apart(light_curves):
         assert gaps[~within].min() > 2, "then days to weeks"
 
 
-def test_crts_stars_are_behind_the_sun_for_part_of_each_year(light_curves):
+def test_crts_stars_are_not_observed_for_part_of_each_year(light_curves):
     for light in light_curves:
         day_of_year = np.sort(light.time % 365.25)
         longest = max(np.diff(day_of_year).max(), 365.25 - np.ptp(day_of_year))
@@ -54,7 +54,7 @@ def test_errors_grow_with_magnitude_and_are_too_large_for_bright_stars():
     assert BAND.noise.error(13.0) > 4 * BAND.noise.scatter(13.0)
 
 
-def test_measurements_scatter_as_the_noise_says_with_a_few_outliers():
+def test_measurements_have_the_scatter_of_the_noise_model_and_a_few_outliers():
     rng = np.random.default_rng(0)
     truth, visit = np.full(40_000, 17.0), np.arange(40_000)
     measured, error, detected = BAND.noise.measure(truth, visit, rng)
@@ -66,7 +66,7 @@ def test_measurements_scatter_as_the_noise_says_with_a_few_outliers():
     assert detected.mean() > 0.999
 
 
-def test_nothing_is_measured_beyond_the_limits():
+def test_no_magnitude_is_measured_beyond_the_limits():
     truth = np.linspace(BAND.noise.bright - 2, BAND.noise.faint + 2, 500)
     measured, _, detected = BAND.noise.measure(truth, np.arange(500), np.random.default_rng(0))
     assert BAND.noise.bright < measured[detected].min() < measured[detected].max() < BAND.noise.faint

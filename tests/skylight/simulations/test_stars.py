@@ -24,12 +24,12 @@ def stars(name: str, number: int = 40) -> list:
 
 
 def one_period(star, points: int = 400) -> np.ndarray:
-    """The light of a star over one period; the first point is mid-eclipse of a binary."""
+    """Return the light of a star over one period; for a binary it starts in the middle of an eclipse."""
     return star(getattr(star, "epoch", 0.0) + star.period * np.arange(points) / points)
 
 
 def overlap_of_discs(d: float, a: float, b: float) -> float:
-    """Area common to discs of radii a and b at distance d, in units of the second (the lens of two circles)."""
+    """Return the area common to discs of radii a and b at distance d, in units of the area of the second."""
     if d >= a + b:
         return 0.0
     if d <= abs(a - b):
@@ -41,14 +41,14 @@ def overlap_of_discs(d: float, a: float, b: float) -> float:
 
 
 @pytest.mark.parametrize(("front", "back"), [(0.3, 0.5), (0.5, 0.3), (0.4, 0.4)])
-def test_uniform_discs_hide_each_other_as_circles_overlap(front, back):
+def test_a_uniform_disc_hides_the_area_in_which_two_circles_overlap(front, back):
     distance = np.linspace(0, 1, 41)
     expected = [overlap_of_discs(d, front, back) for d in distance]
     np.testing.assert_allclose(hidden_fraction(distance, front, back, rings=1000), expected, atol=1e-3)
     np.testing.assert_allclose(hidden_fraction(distance, front, back), expected, atol=0.02)
 
 
-def test_covering_the_centre_of_a_limb_darkened_disc_hides_more():
+def test_a_disc_in_front_of_the_centre_hides_more_light_with_limb_darkening():
     centred = np.array([0.0])
     assert hidden_fraction(centred, 0.2, 0.5, limb=0.6)[0] > hidden_fraction(centred, 0.2, 0.5)[0]
 
@@ -82,7 +82,7 @@ def test_periods_are_those_of_the_class(name, shortest, longest):
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("RRab", 0.5, 1.2), ("RRc", 0.3, 0.6), ("RRd", 0.3, 0.7)])
-def test_half_of_the_pulsating_stars_have_the_amplitudes_of_their_class(name, low, high):
+def test_the_quartiles_of_the_amplitudes_of_pulsating_stars_are_in_the_range_of_their_class(name, low, high):
     quartiles = np.percentile([np.ptp(one_period(star)) for star in stars(name, 200)], [25, 75])
     assert low <= quartiles[0] < quartiles[1] <= high
 
@@ -110,7 +110,7 @@ def test_rrd_do_not_repeat_with_one_period():
     assert np.ptp(star(star.period * np.arange(1, 100))) > 0.05
 
 
-def test_contact_binaries_have_two_like_minima_and_light_that_always_changes():
+def test_contact_binaries_have_two_similar_minima_and_always_vary():
     rng = np.random.default_rng(2)
     for _ in range(60):
         star = draw_contact(rng)
@@ -130,7 +130,7 @@ def test_detached_binaries_are_nearly_constant_between_narrow_minima():
         assert np.mean(light > light.min() + 0.5 * np.ptp(light)) < 0.25
 
 
-def test_a_total_eclipse_among_twins_takes_half_of_the_light():
+def test_a_total_eclipse_of_equal_stars_hides_half_of_the_light():
     twins = Binary(2.0, 0.3, np.pi / 2, (0.05, 0.05), surface=1.0, mass_ratio=1.0, gravity=0.0)
     light = twins(np.array([0.3, 1.3, 0.8]))
     np.testing.assert_allclose(light, [2.5 * np.log10(2), 2.5 * np.log10(2), 0.0], atol=3e-3)

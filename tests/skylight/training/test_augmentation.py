@@ -4,10 +4,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from skylight.training.augmentation import Augmentation, augment, flipped_batches, image_batches, plain_batches
+from skylight.params.bars import Augmentation
+from skylight.training.augmentation import augment, flipped_batches, image_batches, plain_batches
 
-NOTHING = Augmentation(0, False, False, 0, 0, (1, 1))
-EVERYTHING = Augmentation(360, True, True, 0.1, 0.1, (0.7, 1.3), 0.1)
+
+def changes(**settings):
+    """An augmentation that changes nothing but the given settings."""
+    nothing = {"rotation_range": 0, "horizontal_flip": False, "vertical_flip": False, "width_shift_range": 0}
+    nothing |= {"height_shift_range": 0, "brightness_range": [1, 1], "noise_range": 0}
+    return Augmentation(**nothing | settings)
+
+
+EVERYTHING = changes(
+    rotation_range=360,
+    horizontal_flip=True,
+    vertical_flip=True,
+    width_shift_range=0.1,
+    height_shift_range=0.1,
+    brightness_range=[0.7, 1.3],
+    noise_range=0.1,
+)
 
 
 @pytest.fixture
@@ -21,11 +37,11 @@ def changed(images, augmentation, seed=0):
 
 
 def test_no_augmentation_changes_nothing(images):
-    assert np.allclose(changed(images, NOTHING), images / 255, atol=1e-5)
+    assert np.allclose(changed(images, changes()), images / 255, atol=1e-5)
 
 
 def test_flips_are_flips(images):
-    flipped = changed(images, Augmentation(0, True, True, 0, 0, (1, 1)))
+    flipped = changed(images, changes(horizontal_flip=True, vertical_flip=True))
     original = images / 255
     kinds = set()
     for before, after in zip(original, flipped, strict=True):
@@ -38,14 +54,14 @@ def test_a_rotation_turns_about_the_centre():
     y, x = np.mgrid[:33, :33] - 16
     disc = np.hypot(x, y) < 10
     disc = np.repeat((disc * 255).astype(np.uint8)[None, ..., None], 5, axis=0)
-    turned = changed(disc, Augmentation(360, False, False, 0, 0, (1, 1)))
+    turned = changed(disc, changes(rotation_range=360))
     assert np.abs(turned - disc / 255).mean() < 0.03
     bar = np.repeat(((np.abs(y) < 3) * 255).astype(np.uint8)[None, ..., None], 5, axis=0)
-    assert np.abs(changed(bar, Augmentation(360, False, False, 0, 0, (1, 1))) - bar / 255).mean() > 0.05
+    assert np.abs(changed(bar, changes(rotation_range=360)) - bar / 255).mean() > 0.05
 
 
 def test_brightness_is_a_factor(images):
-    dim = changed(images // 4, Augmentation(0, False, False, 0, 0, (0.7, 1.3)))
+    dim = changed(images // 4, changes(brightness_range=[0.7, 1.3]))
     factors = dim.sum(axis=(1, 2, 3)) / (images // 4 / 255).sum(axis=(1, 2, 3))
     assert 0.7 <= factors.min() < factors.max() <= 1.3
 
@@ -53,16 +69,16 @@ def test_brightness_is_a_factor(images):
 def test_noise_is_up_to_a_share_of_the_range():
     images = np.full((200, 12, 12, 3), 100, dtype=np.uint8)
     images[:, :6] = 151  # a range of 0.2
-    noisy = changed(images, Augmentation(0, False, False, 0, 0, (1, 1), 0.5))
+    noisy = changed(images, changes(noise_range=0.5))
     levels = (noisy - images / 255).std(axis=(1, 2, 3)) / 0.2
     assert levels.min() < 0.05 and 0.4 < levels.max() < 0.56
     assert levels.mean() == pytest.approx(0.25, abs=0.03)
 
 
-def test_a_later_epoch_is_the_same_whether_or_not_the_earlier_ones_were_drawn(images):
-    labels = np.arange(10, dtype=np.float32)
-    batches = image_batches(images, labels, 4, 7, EVERYTHING)
-    from_start = list(batches(0).take(9))[6:]  # three batches an epoch
+def test_an_epoch_does_not_depend_on_whether_the_earlier_ones_were_drawn(images):
+    rows, labels = np.arange(10), np.arange(10, dtype=np.float32)
+    batches = image_batches(images, rows, labels, 4, 7, EVERYTHING)
+    from_start = list(batches(0).take(9))[6:]  # three batches per epoch
     continued = list(batches(2).take(3))
     for (a, p), (b, q) in zip(from_start, continued, strict=True):
         assert np.array_equal(a, b) and np.array_equal(p, q)
@@ -70,13 +86,22 @@ def test_a_later_epoch_is_the_same_whether_or_not_the_earlier_ones_were_drawn(im
     assert not np.array_equal(continued[0][1], next(iter(batches(3)))[1])
 
 
-def test_plain_batches_are_the_images_in_order(images):
-    labels = np.arange(10)
-    drawn = list(plain_batches(images, labels, 4))
-    assert np.allclose(np.concatenate([a for a, _ in drawn]), images / 255)
-    assert list(np.concatenate([b for _, b in drawn])) == list(labels)
-    unlabelled = plain_batches(images, None, 4)
-    assert np.allclose(np.concatenate(list(unlabelled)), images / 255)
+def test_some_rows_are_the_batches_of_an_array_of_these_rows(images):
+    """Also where the array is mapped from a file: only the chosen rows are read, with their own labels."""
+    rows, labels = np.array([8, 1, 5, 0, 9]), np.random.default_rng(1).random((10, 3)).astype(np.float32)
+    chosen = image_batches(images, rows, labels, 2, 7, EVERYTHING)(0).take(6)
+    alone = image_batches(images[rows], np.arange(5), labels[rows], 2, 7, EVERYTHING)(0).take(6)
+    for (a, p), (b, q) in zip(chosen, alone, strict=True):
+        assert np.array_equal(a, b) and np.array_equal(p, q)
+
+
+def test_plain_batches_are_the_images_in_the_order_of_the_rows(images):
+    rows, labels = np.array([3, 9, 0, 4, 7]), np.arange(10)
+    drawn = list(plain_batches(images, rows, labels, 2))
+    assert np.allclose(np.concatenate([a for a, _ in drawn]), images[rows] / 255)
+    assert np.concatenate([b for _, b in drawn]).tolist() == rows.tolist()
+    unlabelled = plain_batches(images, rows, None, 2)
+    assert np.allclose(np.concatenate(list(unlabelled)), images[rows] / 255)
     assert unlabelled.options().autotune.enabled is False  # or a prediction waits for the tuner's thread to wake
 
 

@@ -1,4 +1,4 @@
-"""A killed training continues and ends with the same weights; nothing else is ever continued."""
+"""A killed training continues to the same weights; a checkpoint of another training is not used."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ from skylight.training.fit import (
 
 
 def killer(at_epoch):
-    """A callback that stops a run in the middle of an epoch, as a signal would."""
+    """Return a callback that stops a run in the middle of an epoch, like a signal."""
     running = []
 
     def stop(batch, logs=None):
@@ -73,6 +73,7 @@ def equal(a, b):
     return a[1] == b[1] and all(np.array_equal(p, q) for p, q in zip(a[0], b[0], strict=True))
 
 
+@pytest.mark.slow
 def test_a_killed_training_continues_to_the_same_weights_and_curves(capfd):
     undisturbed = train()
     for epoch in (2, 6):
@@ -91,7 +92,7 @@ def test_a_checkpoint_of_another_training_is_not_continued(capfd):
     assert "continuing" not in capfd.readouterr().out
 
 
-def test_each_epoch_has_its_own_order_and_every_sample_once():
+def test_each_epoch_has_all_samples_in_another_order():
     batches = iter(shuffled(10, 4, seed=0)(0))
     epochs = [np.concatenate([next(batches) for _ in range(3)]) for _ in range(3)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
@@ -100,13 +101,13 @@ def test_each_epoch_has_its_own_order_and_every_sample_once():
     assert np.array_equal(np.concatenate([next(later) for _ in range(3)]), epochs[2])
 
 
-def test_digest_tells_data_apart():
+def test_the_digest_depends_on_values_and_shapes():
     array = np.arange(6.0)
     assert digest(array, {"a": 1}) == digest(array.copy(), {"a": 1})
     assert len({digest(array), digest(array.reshape(2, 3)), digest(array + 1)}) == 3
 
 
-def test_inputs_mapped_from_a_file_come_in_the_same_order_as_those_in_memory(tmp_path):
+def test_memory_mapped_inputs_have_the_same_order_as_inputs_in_memory(tmp_path):
     inputs, labels = np.random.default_rng(0).random((23, 4), dtype=np.float32), np.arange(23)
     np.save(tmp_path / "inputs.npy", inputs)
     mapped = np.load(tmp_path / "inputs.npy", mmap_mode="r")
@@ -119,7 +120,7 @@ def test_inputs_mapped_from_a_file_come_in_the_same_order_as_those_in_memory(tmp
     assert np.array_equal(np.concatenate([batch for batch, _ in in_order]), inputs[3:])
 
 
-def test_a_kept_checkpoint_stands_for_the_training_until_it_is_forgotten(capfd):
+def test_a_kept_checkpoint_replaces_the_training_until_it_is_removed(capfd):
     before = train(keep=True)
     assert equal(train(keep=True), before)
     assert "continuing small after epoch 10 of 10" in capfd.readouterr().out
@@ -127,7 +128,7 @@ def test_a_kept_checkpoint_stands_for_the_training_until_it_is_forgotten(capfd):
     assert not Path(".checkpoints/small").exists()
 
 
-def test_the_datasets_of_a_training_are_not_tuned(monkeypatch):
+def test_the_tuning_of_datasets_is_off(monkeypatch):
     fit, seen = keras.Model.fit, []
 
     def watched(model, batches, **settings):

@@ -1,4 +1,4 @@
-"""Trainings in MLflow: on a real server, only where the user asks for it, and without any effect on the weights."""
+"""Trainings logged to a real MLflow server: only if the user asks for it, and without effect on the weights."""
 
 import sys
 from pathlib import Path
@@ -46,20 +46,20 @@ def train(epochs=3, kill_at=None):
     return model.get_weights()
 
 
-def test_without_a_server_mlflow_is_not_imported(monkeypatch):
+def test_without_the_variable_mlflow_is_not_imported(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setitem(sys.modules, "mlflow", None)  # an import of it fails
     assert len(train()) == 2
 
 
-def test_asked_for_without_mlflow_it_says_what_is_missing(monkeypatch):
+def test_without_mlflow_installed_the_error_names_the_package(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(InputError, match="MLflow is not installed: pip install mlflow-skinny"):
         train()
 
 
-def test_a_server_that_does_not_answer_is_named_before_any_training(monkeypatch):
+def test_a_server_that_does_not_answer_is_an_error_before_the_training(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(InputError, match=r"MLFLOW_TRACKING_URI: http://127\.0\.0\.1:1: API request .* failed"):
@@ -67,7 +67,8 @@ def test_a_server_that_does_not_answer_is_named_before_any_training(monkeypatch)
     assert not CHECKPOINTS.exists()
 
 
-def test_parameters_metrics_by_epoch_and_curves_are_logged_and_change_no_weight(monkeypatch, mlflow_server):
+@pytest.mark.slow
+def test_parameters_metrics_and_curves_are_logged_and_do_not_change_the_weights(monkeypatch, mlflow_server):
     untracked = train()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     monkeypatch.setenv("DVC_EXP_NAME", "long-otter")
@@ -94,7 +95,8 @@ def test_parameters_metrics_by_epoch_and_curves_are_logged_and_change_no_weight(
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 5000
 
 
-def test_a_run_that_was_killed_does_not_count_as_running_for_ever(monkeypatch, mlflow_server):
+@pytest.mark.slow
+def test_a_killed_run_is_marked_by_the_next_run_of_its_training(monkeypatch, mlflow_server):
     import mlflow
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
