@@ -3,10 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures pull report verify test lint bench requirements
+.PHONY: figures pull report verify test quick lint bench deps check requirements
 
 figures: .venv/user
 	$(BIN)/dvc repro
+
+# All of params.yaml, without running anything
+check: .venv/user
+	$(BIN)/skylight check
 
 # Pages of all figures and numbers, from what Git holds: out/report/index.html
 report: .venv/user
@@ -23,8 +27,16 @@ pull: .venv/user
 test: .venv/dev
 	$(BIN)/python -m pytest
 
+# The tests without those marked `slow`
+quick: .venv/dev
+	$(BIN)/python -m pytest -m "not slow"
+
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# The code that each stage should list under `deps` in dvc.yaml
+deps: .venv/dev
+	$(BIN)/python -m tests.house
 
 requirements: .venv/dev
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements.in -o requirements.txt
@@ -33,8 +45,10 @@ requirements: .venv/dev
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/user: requirements.txt | .venv/bin/python
+# With the project itself, for the command `skylight`
+.venv/user: requirements.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install -q -r requirements.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/dev: requirements-dev.txt .venv/user

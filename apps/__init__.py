@@ -1,0 +1,1 @@
+"""The command line: trained networks applied to a user's own files."""

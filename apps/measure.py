@@ -1,0 +1,127 @@
+"""Measure the bars of galaxies.
+
+    skylight measure galaxy.jpg other.fits
+    skylight measure *.jpg --petror90 12 --out bars.csv --explain drawn/
+
+FILE is a JPEG, PNG or FITS picture, square and centred on one galaxy, 8.48 PETROR90_R (the Petrosian radius with 90 %
+of the light) on a side, as those of Galaxy Zoo 2. The table has the predicted fraction of volunteers who see a bar, and
+the length of the bar by the mean heatmap of the networks, at the setting of the test part. A length means nothing where
+there is no bar. --explain writes for each galaxy a figure of the bar and of the heatmap, and the heatmap as an array.
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+
+from apps.files import (
+    Explanations,
+    Problems,
+    UsageError,
+    add_outputs,
+    check_made,
+    check_outputs,
+    existing,
+    import_tensorflow,
+    print_row,
+    progress,
+    result_table,
+    shown,
+)
+from skylight.errors import InputError
+
+OUT = Path("out/bars")
+SETTINGS, ESTIMATOR = OUT / "tables/barlength_correlations_test.csv", "averageheatmaps"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options of this command."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JPEG, PNG or FITS")
+    parser.add_argument(
+        "--petror90", type=float, metavar="ARCSEC", help="PETROR90_R of the galaxies, for lengths in arcsec"
+    )
+    add_outputs(parser, "a figure and the heatmap of each galaxy")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure the bars and return the exit status."""
+    from skylight import params
+
+    petror90 = arguments.petror90
+    if petror90 is not None and not (math.isfinite(petror90) and petror90 > 0):
+        raise UsageError(f"--petror90 must be a positive number, got {petror90}")
+    problems = Problems()
+    check_outputs(arguments, arguments.files)
+    bars = params.load().bars
+    networks = {name: OUT / f"networks/{name}.weights.h5" for name in bars.networks}
+    for name, path in networks.items():
+        check_made(path, f"bars-train@{name}")
+    check_made(SETTINGS, "bars-measure-test")
+    images = read(existing(arguments.files, problems), bars, problems)
+    if not images:
+        return problems.status
+
+    import_tensorflow()
+    from skylight.galaxies.bar_length import measured_bar
+    from skylight.galaxies.explain import explain_galaxy
+    from skylight.training.fit import deterministic
+
+    deterministic(bars.heatmaps.seed)
+    models = [load(path, name, bars) for name, path in networks.items()]
+    setting, crop = best_setting(), bars.transform.crop
+    explanations = Explanations(arguments.explain) if arguments.explain else None
+    units = ["length_petror90", *(["length_arcsec"] if petror90 else [])]
+    columns = ["file", "bar_fraction", *units, *(["figure"] if explanations else [])]
+    print_row(["bar", *units, "file"])
+    with result_table(arguments.out, columns) as write:
+        for path, image in progress(images, "measure", " galaxies"):
+            fraction, heatmap = explain_galaxy(models, image, crop, bars.heatmaps)
+            length, ends = measured_bar(heatmap, image, setting, crop)
+            row = {"file": shown(path), "bar_fraction": fraction, "length_petror90": length}
+            if petror90:
+                row["length_arcsec"] = length * petror90
+            if explanations:
+                figure = draw(path, heatmap, ends, row, crop)
+                row["figure"] = explanations.save(path.stem, figure, heatmap=heatmap)
+            print_row([fraction, *(f"{row[unit]:<{len(unit)}.2f}" for unit in units), path])
+            write(row)
+    return problems.status
+
+
+def read(paths: list[Path], bars, problems: Problems) -> list[tuple[Path, np.ndarray]]:
+    """Read the pictures as the networks see them; report those that cannot be used."""
+    from skylight.galaxies.images import read_any_image, shrink
+
+    images = []
+    for path in progress(paths, "read", " pictures"):
+        try:
+            images.append((path, shrink(read_any_image(path), bars.transform.crop, bars.transform.size)))
+        except InputError as error:
+            problems.report(error)
+    return images
+
+
+def load(path: Path, name: str, bars):
+    """Load one of the networks."""
+    from skylight.networks.galaxy_zoo import load_galaxy_zoo
+
+    network = bars.network(name)
+    return load_galaxy_zoo(path, name, bars.transform.size, network.width, network.min_filters)
+
+
+def best_setting() -> dict:
+    """Return the setting, and the scale of the lengths, that the test part was measured with."""
+    import pandas as pd
+
+    return pd.read_csv(SETTINGS).set_index("model").loc[ESTIMATOR].to_dict()
+
+
+def draw(path: Path, heatmap: np.ndarray, ends: np.ndarray, row: dict, crop: int):
+    """Draw the bar on the picture at its own resolution, and on the heatmap."""
+    from skylight.galaxies.images import read_any_image
+    from skylight.galaxies.plots import measured_bar
+
+    title = f"{shown(path.name)}: bar {row['bar_fraction']:.2f}, length {row['length_petror90']:.2f} PETROR90_R"
+    title += f" = {row['length_arcsec']:.1f} arcsec" if "length_arcsec" in row else ""
+    return measured_bar(np.asarray(read_any_image(path)), heatmap, ends, crop, title)

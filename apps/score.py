@@ -1,0 +1,117 @@
+"""Score alert packets of ZTF: real or bogus.
+
+    skylight score alert.avro night/ --explain explained/
+    skylight score night/ --weights braai_d6_m9.weights.h5 --out scores.csv
+    tar -xzOf ztf_public_20200202.tar.gz | skylight score -
+
+FILE is a packet, a folder (all .avro files in it and below it), or - for the standard input. One line for each alert:
+its candid and the probability that it is real. Memory does not depend on the number of alerts. --explain writes for
+each alert a figure of its cutouts and of the maps that explain the predicted class, and the maps as arrays.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from apps.files import (
+    Explanations,
+    Problems,
+    add_outputs,
+    check_made,
+    check_outputs,
+    existing,
+    import_tensorflow,
+    print_row,
+    progress,
+    result_table,
+    shown,
+)
+from skylight.errors import InputError
+from skylight.rejected import Rejected
+
+if TYPE_CHECKING:
+    from skylight.alerts.packets import Alert
+
+OUT = Path("out/realbogus")
+WEIGHTS, BACKGROUND = OUT / "networks/vgg6.weights.h5", OUT / "heatmaps/background.npy"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the files and options of this command."""
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="packets, folders, or -")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of the network; default: %(default)s")
+    add_outputs(parser, "a figure and the maps of each alert")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score the alerts and return the exit status."""
+    problems = Problems()
+    check_outputs(arguments, [*arguments.files, arguments.weights])
+    check_made(arguments.weights, "realbogus-train")
+    if arguments.explain:
+        check_made(BACKGROUND, "realbogus-heatmaps")
+    paths = existing(arguments.files, problems, folders=True)
+    if not paths:
+        return problems.status
+
+    import_tensorflow()
+    from skylight.alerts.scoring import score_stream
+    from skylight.networks.vgg6 import load_vgg6
+
+    model = load_vgg6(arguments.weights)
+    explanations = Explanations(arguments.explain) if arguments.explain else None
+    columns = ["candid", "objectid", "score", "source", *(["figure"] if explanations else [])]
+    with result_table(arguments.out, columns) as write:
+        stream = progress(each_path(paths), "score", " alerts")
+        for scored, triplets, scores, rejected in score_stream(model, stream):
+            rows = [row(alert, score) for alert, score in zip(scored, scores.tolist(), strict=True)]
+            if explanations and rows:
+                explain(model, triplets, rows, explanations)
+            for each in rows:
+                print_row([each["candid"], each["score"]])
+                write(each)
+            for each in rejected:
+                problems.report(f"{each.source}: {each.reason}")
+    return problems.status
+
+
+def each_path(paths: Iterable[Path]) -> Iterator["Alert | Rejected"]:
+    """Read the alerts of all paths; a path that cannot be read does not end the stream."""
+    from skylight.alerts.packets import alerts
+
+    for path in paths:
+        try:
+            yield from alerts([path])
+        except (InputError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
+            yield Rejected(str(path), "", reason)
+
+
+def row(alert: "Alert", score: float) -> dict:
+    """Return the row of one alert in the table of results."""
+    return {
+        "candid": alert.candid,
+        "objectid": shown(alert.objectid),
+        "score": score,
+        "source": shown(alert.source),
+    }
+
+
+def explain(model, triplets: np.ndarray, rows: list[dict], explanations: Explanations) -> None:
+    """Write the figure and the maps of each alert, and add the name of the figure to its row.
+
+    The maps explain the predicted class, or the score where the network has one output.
+    """
+    from skylight.alerts.explain import explain_triplets
+    from skylight.alerts.plots import nine_panels
+    from skylight.alerts.triplets import CLASSES
+
+    maps = explain_triplets(model, triplets, None, np.load(BACKGROUND))
+    for index, values in enumerate(rows):
+        own = {name: stack[index] for name, stack in maps.items()}
+        explained = "real" if model.output_shape[1] == 1 else CLASSES[int(values["score"] >= 0.5)]
+        title = f"{values['candid']}: score {values['score']:.4f}; maps of {explained}"
+        values["figure"] = explanations.save(str(values["candid"]), nine_panels(triplets[index], own, title), **own)

@@ -1,0 +1,76 @@
+"""`skylight classify`: light curves of files; a bad one never loses the others."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skylight import params
+from skylight.light_curves.dmdt import DmDt
+from skylight.light_curves.reading import file_format
+from skylight.networks.periodic_cnn import load_periodic_cnn
+
+CLASSES = ["EW", "EA", "RRab", "RRc", "RRd", "RS CVn", "LPV"]
+
+
+@pytest.fixture
+def stars(workplace) -> list[Path]:
+    """Two light curves with one file name, in two folders."""
+    rng = np.random.default_rng(0)
+    paths = [workplace / "a/star.csv", workplace / "b/star.csv"]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        rows = zip(range(50), rng.uniform(53000, 56000, 50), rng.normal(17 + number, 0.3, 50), strict=True)
+        path.write_text("".join(f"{i},{time:.5f},{mag:.2f},0.05\n" for i, time, mag in rows))
+    return [path.relative_to(workplace) for path in paths]
+
+
+def test_probabilities_are_those_of_the_network(stars, skylight):
+    status, lines, _ = skylight("classify", *stars, "--out", "c.csv")
+    periodic = params.load().periodic
+    curves = [file_format(periodic.data).read(path) for path in stars]
+    images = DmDt(periodic.dmdt.dm_edges, periodic.dmdt.dt_edges).images(curves)
+    expected = load_periodic_cnn(Path("out/periodic/networks/cnn.weights.h5"), 7).predict(images, verbose=0)
+    table = list(csv.DictReader(Path("c.csv").read_text().splitlines()))
+    assert status == 0 and list(table[0]) == ["file", "points", "class", *CLASSES]
+    assert np.allclose([[float(row[name]) for name in CLASSES] for row in table], expected, atol=1e-5)
+    assert [row["class"] for row in table] == [CLASSES[i] for i in expected.argmax(axis=1)]
+    assert [row["file"] for row in table] == list(map(str, stars)) and table[0]["points"] == "50"
+    assert lines[1].endswith("50        a/star.csv") and len(lines) == 3
+
+
+def test_bad_files_are_reported_and_the_others_classified(stars, skylight):
+    Path("bad.csv").write_text("1,2,x,4\n1,3,4,5\n")
+    Path("short.csv").write_text("1,2,3,4\n")
+    status, _, errors = skylight("classify", "no.csv", "bad.csv", stars[0], "short.csv", stars[0], "--out", "c.json")
+    assert status == 1
+    assert errors[:3] == [
+        "error: no.csv: no such file",
+        "error: bad.csv: line 1: not a number: 'x'",
+        "error: short.csv: fewer than two points (1)",
+    ]
+    table = json.loads(Path("c.json").read_text())
+    assert [row["file"] for row in table] == ["a/star.csv"] * 2
+    assert sum(table[0][name] for name in CLASSES) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_old_table_is_replaced_and_other_files_stay(stars, skylight):
+    Path("c.csv").write_text("old")
+    Path("keep").mkdir()
+    assert skylight("classify", stars[0], "--out", "c.csv", "--explain", "keep/../out")[0] == 2
+    assert Path("c.csv").read_text() == "old"
+    assert skylight("classify", stars[0], "--out", "c.csv")[0] == 0
+    assert Path("c.csv").read_text().startswith("file,points,class")
+
+
+@pytest.mark.slow
+def test_two_files_of_one_name_get_two_figures(stars, skylight):
+    status, _, _ = skylight("classify", *stars, "--explain", "explained", "--out", "c.json")
+    names = [row["figure"] for row in json.loads(Path("c.json").read_text())]
+    assert status == 0 and names == ["star", "star_2"]
+    assert {path.name for path in Path("explained").iterdir()} == {f"{n}{s}" for n in names for s in (".png", ".npz")}
+    first, second = (np.load(f"explained/{name}.npz") for name in names)
+    assert set(first) == {"gradcam", "saliency", "blanking", "deep_shap"}
+    assert first["saliency"].shape == (22, 24) and not np.array_equal(first["saliency"], second["saliency"])
