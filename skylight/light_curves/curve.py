@@ -11,7 +11,7 @@ class BadLightCurve(Exception):
 
 @dataclass(frozen=True)
 class LightCurve:
-    """A light curve in order of time.
+    """A light curve, sorted by time.
 
     Attributes
     ----------
@@ -32,10 +32,10 @@ class LightCurve:
 
 
 def light_curve(time: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> LightCurve:
-    """Make a light curve of three columns whose rows stand in any order.
+    """Sort three columns to a light curve.
 
-    Rows of equal time are put in order of magnitude, so that whatever is computed from the light curve does not
-    depend on the order of the rows.
+    Rows of equal time are sorted by magnitude. So nothing that is computed from the light curve depends on the order
+    of the rows.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def light_curve(time: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> LightC
     Raises
     ------
     BadLightCurve
-        There are fewer than two rows, or a value is not finite.
+        There are fewer than two rows, or a value is not finite (the reason names the row).
     """
     columns = [np.asarray(column, dtype=np.float64) for column in (time, mag, magerr)]
     if len(columns[0]) < 2:
@@ -58,6 +58,6 @@ def light_curve(time: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> LightC
 
 
 def with_noise(curve: LightCurve, rng: np.random.Generator, fraction: float) -> LightCurve:
-    """A copy of ``curve`` with normal noise added to each magnitude, sigma being ``fraction`` of its error."""
+    """Return a copy with normal noise added to each magnitude; its sigma is ``fraction`` of the error."""
     noise = rng.normal(0, fraction * np.abs(curve.magerr))
     return LightCurve(curve.time, curve.mag + noise, curve.magerr)

@@ -1,4 +1,4 @@
-"""dmdt images: all pairs of points of a light curve, counted by difference in magnitude and in time.
+"""dmdt images: a 2-D histogram of the magnitude and time differences of all pairs of points of a light curve.
 
 Source: Mahabal et al. 2017, arXiv:1709.06257, section 3. The pairs are counted by the compiled `light_curve`
 library (Malanchev et al. 2021, MNRAS 502, 5147).
@@ -13,11 +13,11 @@ from skylight.light_curves.curve import LightCurve
 
 
 class DmDt:
-    """The transformation of light curves to dmdt images on one pair of grids.
+    """Transform light curves to dmdt images on a grid of dm and dt.
 
     A cell counts the pairs of ``dm_edges[i] <= dm < dm_edges[i + 1]``, ``dt_edges[j] <= dt < dt_edges[j + 1]``,
-    where ``dm = m_later - m_earlier``. Every interval is open above, also the last one, where
-    `numpy.histogram2d` would count a difference that equals the last edge.
+    where ``dm = m_later - m_earlier``. Every interval excludes its upper edge. (`numpy.histogram2d` includes that of
+    the last interval.)
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ class DmDt:
         return counts.transpose(0, 2, 1)
 
     def images(self, curves: Sequence[LightCurve]) -> np.ndarray:
-        """Make the image of each light curve: (N, rows, columns, 1) float32.
+        """Compute the image of each light curve: (N, rows, columns, 1) float32.
 
-        Each cell is ``255 * count / (n (n - 1) / 2)`` of a light curve of n points: the share of all pairs that
-        fell there, from 0 to 255.
+        A cell is ``255 * count / (n (n - 1) / 2)`` for a light curve of n points: its share of all pairs, scaled to
+        the range from 0 to 255.
         """
         pairs = np.array([len(curve) * (len(curve) - 1) / 2 for curve in curves])
         scaled = 255 * self.counts(curves) / pairs[:, None, None] if curves else self.counts(curves)

@@ -8,7 +8,7 @@ MAPS = ("gradcam", "saliency", "blanking", "deep_shap")
 
 
 def explain_images(model, images: np.ndarray, targets: np.ndarray | None, background: np.ndarray) -> dict:
-    """Make the four maps of each image.
+    """Compute the four maps of each image.
 
     Parameters
     ----------
@@ -16,14 +16,14 @@ def explain_images(model, images: np.ndarray, targets: np.ndarray | None, backgr
         The periodic CNN.
     images : (N, H, W, 1) float32
     targets : (N,) int or None
-        Class to explain; ``None`` for the predicted ones.
+        Class to explain; ``None`` explains the predicted class.
     background : (B, H, W, 1) float32
-        Images that SHAP compares with.
+        Reference images of SHAP.
 
     Returns
     -------
     dict
-        Name, a key of `MAPS` -> (N, H, W) float32.
+        Name, one of `MAPS` -> (N, H, W) float32.
     """
     maps = {
         "gradcam": gradcam(model, images, targets, layer="conv2d2"),

@@ -1,7 +1,8 @@
-"""The 21 summary features of a light curve, the input of the forest baseline.
+"""The 21 summary features of a light curve: the input of the forest baseline.
 
 The definitions are those of Richards et al. 2011 (ApJ 733, 10, table 5), Stetson 1996 (PASP 108, 851) for J and K,
-and the amplitude and percentiles of the Catalina survey's own tables. All are in magnitudes unless said otherwise.
+and those of the tables of the Catalina survey for the amplitude and the percentiles. Units are magnitudes, days and
+ratios of fluxes.
 """
 
 from collections.abc import Sequence
@@ -38,8 +39,8 @@ FEATURES = (
 def features(curves: Sequence[LightCurve]) -> np.ndarray:
     """Compute the features of each light curve: (N, 21) float32, columns in the order of `FEATURES`.
 
-    A feature that has no meaning for a light curve (the slope of points at one time, the kurtosis of three points,
-    a ratio over a spread of zero) is 0.
+    A feature that is undefined for a light curve is 0: the slope of points at one time, the kurtosis of three
+    points, a ratio to a spread of zero.
     """
     table = np.zeros((len(curves), len(FEATURES)))
     for row, curve in zip(table, curves, strict=True):
@@ -58,7 +59,6 @@ def _features(curve: LightCurve) -> list[float]:
     std = np.sqrt(variance)
     amplitude = (mag.max() - mag.min()) / 2
 
-    # A flux percentile is the magnitude percentile counted from the faint end.
     levels = (5, 10, 17.5, 25, 32.5, 40, 60, 67.5, 75, 82.5, 90, 95)
     flux = dict(zip(levels, np.percentile(10 ** (-0.4 * (mag - median)), levels), strict=True))
     spread = flux[95] - flux[5]
@@ -105,10 +105,10 @@ def _small_kurtosis(deviation: np.ndarray, std: float) -> float:
 
 
 def _stetson(mag: np.ndarray, magerr: np.ndarray) -> tuple[float, float]:
-    """Stetson's J, of each point paired with the next one, and K.
+    """Compute Stetson's J, with each point paired to the next one, and K.
 
-    Residuals are from the mean weighted by the errors, in units of the error. An error of zero has no weight in
-    the mean and no residual.
+    A residual is the distance from the weighted mean in units of the error. A point whose error is zero has no weight
+    and no residual.
     """
     n = len(mag)
     known = magerr > 0

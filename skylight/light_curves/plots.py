@@ -1,79 +1,63 @@
-"""Images on dm and dt axes: dmdt images, and maps that explain them."""
+"""Figures of light curves, dmdt images, predictions and the maps that explain single objects."""
 
 import textwrap
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skylight import plotting
+from skylight.light_curves.curve import LightCurve
 from skylight.params.periodic import Dmdt
 
-TITLES = {
-    "gradcam": "Grad-CAM",
-    "saliency": "saliency\n|d score / d cell|",
-    "blanking": "blanking\n(drop in probability)",
-    "deep_shap": "SHAP\n(share of the score)",
-}
-SIGNED = ("blanking", "deep_shap")
+DMDT_LABEL = "255 x share of pairs"
 
 
-def counts_norm(values: np.ndarray) -> colors.Normalize:
-    """A square-root scale from 0: the cells of a dmdt image span three decades and many are empty."""
-    return colors.PowerNorm(0.5, vmin=0, vmax=values.max() or 1)
-
-
-def map_scale(name: str, values: np.ndarray) -> tuple:
-    """Norm and colour map: signed maps about 0, the others from 0."""
-    if name in SIGNED:
-        return plotting.diverging_norm(values), plotting.DIVERGING
-    return plt.Normalize(0, values.max() or 1), "magma"
-
-
-def counts_scale(image: np.ndarray) -> tuple:
-    """Norm and colour map of a dmdt image itself, in 255 x share of pairs."""
-    return counts_norm(image), plotting.SEQUENTIAL
+def counts_scale(image: np.ndarray) -> tuple[colors.Normalize, str]:
+    """Return norm and colour map of a dmdt image. Square root: cells span three decades and many are empty."""
+    return colors.PowerNorm(0.5, vmin=0, vmax=np.nan_to_num(image).max() or 1), plotting.SEQUENTIAL
 
 
 def draw_map(
     figure: Figure, axes: Axes, image: np.ndarray, scale: tuple, grid: Dmdt, every: int, missing: str = "no object"
 ) -> None:
-    """Draw an image with its colour bar, pointed where cells are beyond it, or the words why there is nothing to see.
+    """Draw a dmdt image, or a map of it, with dm and dt ticks; all cells have one size.
 
     Parameters
     ----------
-    figure, axes
+    figure, axes, scale, missing
+        As in `skylight.plotting.draw_map`.
     image : (rows, columns) array
-        Rows by ascending dm (mag), columns by ascending dt (days). All cells are drawn at the same size.
-    scale : tuple
-        Norm and colour map.
+        Rows by ascending dm (mag), columns by ascending dt (days); all NaN where there is no image.
     grid : Dmdt
     every : int
-        Ticks are the edges of every so many cells, that at 0 always among them.
-    missing : str
-        Why there is no image, where it is all NaN.
+        Number of cells between two ticks. There is always a tick at 0.
     """
-    norm, cmap = scale
-    shown = axes.imshow(image, norm=norm, cmap=cmap, aspect="auto")
+    plotting.draw_map(figure, axes, image, scale, missing)
+    axes.set_aspect("auto")
     for axis, edges in ((axes.xaxis, grid.dt_edges), (axes.yaxis, grid.dm_edges)):
         ticks = np.arange(np.argmin(np.abs(edges)) % every, len(edges), every)
         axis.set_ticks(ticks - 0.5, [_edge(edges[i]) for i in ticks], fontsize=6 if every == 1 else 7)
     axes.tick_params(axis="x", rotation=90)
-    note = missing if np.isnan(image).all() else "0 everywhere" if not image.any() else None
-    if note:
-        colour = "white" if note == "0 everywhere" else "black"
-        middle = {"ha": "center", "va": "center", "transform": axes.transAxes, "in_layout": False}
-        axes.text(0.5, 0.5, textwrap.fill(note, 18), color=colour, fontsize=7, **middle)
-    else:
-        beyond = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-        extend = beyond[bool(image.min() < shown.norm.vmin), bool(image.max() > shown.norm.vmax)]
-        figure.colorbar(shown, ax=axes, extend=extend).ax.tick_params(labelsize=6)
+
+
+def _edge(value: float) -> str:
+    return f"{value:.2g}" if abs(value) < 0.1 else f"{value:g}"
+
+
+def show_light_curve(axes: Axes, time: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> None:
+    """Draw magnitudes with errors against time, bright at the top."""
+    axes.errorbar(time, mag, magerr, fmt=".", ms=3, lw=0, elinewidth=0.6, ecolor="0.7")
+    axes.set(xlabel="MJD (days)", ylabel="magnitude")
+    axes.invert_yaxis()
 
 
 def panels(count: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, list[Axes]]:
-    """A grid of ``count`` axes of a size in inches; those left over are taken away."""
+    """Make a grid of ``count`` axes; ``size`` is that of one axes, inches."""
     rows = -(-count // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), squeeze=False, **options)
     for extra in axes.flat[count:]:
@@ -81,8 +65,37 @@ def panels(count: int, columns: int, size: tuple[float, float], **options) -> tu
     return figure, list(axes.flat[:count])
 
 
-def by_class(maps: np.ndarray, titles: list[str], scales: list, label: str, grid: Dmdt) -> Figure:
-    """A panel a class, each with its own colour scale; a class without a map says so."""
+def grid_of_maps(rows: Sequence[str], titles: Sequence[str], width: float) -> tuple[Figure, np.ndarray]:
+    """Make axes (rows, columns) with dm and dt as shared axes, one label per row and one title per column."""
+    size = (width, 1.45 * len(rows) + 0.8)
+    figure, axes = plt.subplots(len(rows), len(titles), figsize=size, squeeze=False, sharex=True, sharey=True)
+    for ax, label in zip(axes[:, 0], rows, strict=True):
+        ax.set_ylabel(label)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=8)
+    name_axes(figure)
+    return figure, axes
+
+
+def name_axes(figure: Figure) -> None:
+    """Label the axes that all panels share."""
+    figure.supxlabel("dt (days)", fontsize=9)
+    figure.supylabel("dm (mag)", fontsize=9)
+
+
+def map_of_each_class(maps: np.ndarray, titles: Sequence[str], scales: Sequence, label: str, grid: Dmdt) -> Figure:
+    """Draw one panel per class, each with its own colour scale.
+
+    Parameters
+    ----------
+    maps : (classes, rows, columns) array
+        All NaN for a class without a map.
+    titles, scales : sequence
+        One per class.
+    label : str
+        What the colours mean.
+    grid : Dmdt
+    """
     figure, axes = panels(len(maps), 4, (2.3, 2.0), sharex=True, sharey=True)
     for ax, image, title, scale in zip(axes, maps, titles, scales, strict=True):
         ax.set_title(title)
@@ -94,11 +107,176 @@ def by_class(maps: np.ndarray, titles: list[str], scales: list, label: str, grid
     return figure
 
 
-def name_axes(figure: Figure) -> None:
-    """Name the axes that all panels share."""
-    figure.supxlabel("dt (days)", fontsize=9)
-    figure.supylabel("dm (mag)", fontsize=9)
+def mean_dmdt(means: np.ndarray, objects: pd.DataFrame, grid: Dmdt) -> Figure:
+    """Draw the mean dmdt image of each class; ``objects`` has columns ``class`` and ``objects``."""
+    titles = [f"{row[1]} ({row.objects:,})" for row in objects.itertuples()]
+    return map_of_each_class(
+        means, titles, [counts_scale(mean) for mean in means], f"mean dmdt image ({DMDT_LABEL})", grid
+    )
 
 
-def _edge(value: float) -> str:
-    return f"{value:.2g}" if abs(value) < 0.1 else f"{value:g}"
+def class_summary(maps: np.ndarray, name: str, summary: str, objects: Mapping[str, int], grid: Dmdt) -> Figure:
+    """Draw the mean or median map of each class; ``objects`` is the number of objects by class name."""
+    titles = [f"{class_name} ({count})" for class_name, count in objects.items()]
+    scales = [plotting.map_scale(name, np.nan_to_num(values)) for values in maps]
+    label = f"{summary} of {plotting.MAP_TITLES[name]}".replace("\n", " ")
+    return map_of_each_class(maps, titles, scales, label, grid)
+
+
+def folded(examples: pd.DataFrame, light_curves: pd.DataFrame) -> Figure:
+    """Draw light curves folded at their periods.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        ``lcid``, ``class``, ``period_days``; one panel per row.
+    light_curves : DataFrame
+        ``lcid``, ``phase``, ``mag``; one row per point.
+    """
+    figure, axes = panels(len(examples), 4, (1.9, 1.7))
+    for ax, (_, row) in zip(axes, examples.iterrows(), strict=True):
+        curve = light_curves[light_curves["lcid"] == row["lcid"]]
+        ax.plot([*curve["phase"], *(curve["phase"] + 1)], [*curve["mag"], *curve["mag"]], ".", ms=2)
+        ax.set_title(f"{row['class']}, P = {row['period_days']:.4g} d")
+        ax.set_xlim(0, 2)
+        ax.invert_yaxis()
+    figure.supxlabel("phase", fontsize=9)
+    figure.supylabel("magnitude", fontsize=9)
+    return figure
+
+
+def light_curve_to_dmdt(class_name: str, curve: pd.DataFrame, image: np.ndarray, grid: Dmdt) -> Figure:
+    """Draw a light curve (``time``, ``mag``, ``magerr``) beside its dmdt image."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(plotting.PAGE, 3.4), width_ratios=[1, 1.35])
+    show_light_curve(left, curve["time"], curve["mag"], curve["magerr"])
+    left.set_title(f"{class_name} light curve, {len(curve)} points")
+    _draw_dmdt(figure, right, image, grid)
+    right.set_title(f"dmdt image of {len(curve) * (len(curve) - 1) // 2:,} pairs ({DMDT_LABEL})")
+    return figure
+
+
+def misclassified(row: pd.Series, curve: pd.DataFrame, image: np.ndarray, grid: Dmdt) -> Figure:
+    """Draw the folded light curve of a misclassified object beside its dmdt image.
+
+    Parameters
+    ----------
+    row : Series
+        ``lcid``, ``class``, ``predicted``, ``probability``, ``period_days``.
+    curve : DataFrame
+        ``phase``, ``mag``, ``magerr``.
+    image : (rows, columns) array
+    grid : Dmdt
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(plotting.PAGE, 3.2), width_ratios=[1, 1.3])
+    show_light_curve(left, [*curve["phase"], *(curve["phase"] + 1)], [*curve["mag"]] * 2, [*curve["magerr"]] * 2)
+    left.set_xlabel(f"phase (P = {row['period_days']:.5g} d)")
+    left.set_title(f"{row['class']}, predicted {row['predicted']} (p = {row['probability']:.2f})")
+    _draw_dmdt(figure, right, image, grid)
+    right.set_title(f"dmdt image of {row['lcid']}")
+    return figure
+
+
+def _draw_dmdt(figure: Figure, axes: Axes, image: np.ndarray, grid: Dmdt) -> None:
+    """Draw a dmdt image with all ticks and with labels."""
+    draw_map(figure, axes, image, counts_scale(image), grid, every=1)
+    axes.set(xlabel="dt (days)", ylabel="dm (mag)")
+
+
+def confusions(counts: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the confusion matrices of several classifiers side by side; ``counts`` has them by title."""
+    figure, axes = plt.subplots(1, len(counts), figsize=(plotting.PAGE, 3.6), sharey=True)
+    for ax, (title, matrix) in zip(axes, counts.items(), strict=True):
+        plotting.draw_confusion(ax, matrix, title, colour_bar=ax is axes[-1])
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+        ax.tick_params(axis="y", left=False)
+    return figure
+
+
+def example_maps(objects: pd.DataFrame, images: np.ndarray, maps: Mapping[str, np.ndarray], grid: Dmdt) -> Figure:
+    """Draw one row per object: its dmdt image and the four maps of it.
+
+    Parameters
+    ----------
+    objects : DataFrame
+        ``class`` and ``probability``; N rows.
+    images : (N, rows, columns) array
+    maps : mapping
+        Key of `skylight.plotting.MAP_TITLES` -> (N, rows, columns) array.
+    grid : Dmdt
+    """
+    labels = [f"{row[0]}\np = {row[1]:.2f}" for row in objects[["class", "probability"]].itertuples(index=False)]
+    titles = [f"dmdt\n({DMDT_LABEL})", *(plotting.MAP_TITLES[name] for name in maps)]
+    figure, axes = grid_of_maps(labels, titles, plotting.PAGE * 1.25)
+    for index, line in enumerate(axes):
+        draw_map(figure, line[0], images[index], counts_scale(images[index]), grid, every=4)
+        for ax, (name, values) in zip(line[1:], maps.items(), strict=True):
+            draw_map(figure, ax, values[index], plotting.map_scale(name, values[index]), grid, every=4)
+    return figure
+
+
+def explained_curve(
+    curve: LightCurve, image: np.ndarray, maps: Mapping[str, np.ndarray], title: str, grid: Dmdt
+) -> Figure:
+    """Draw one object: its light curve, its dmdt image and the four maps of it.
+
+    Parameters
+    ----------
+    curve : LightCurve
+    image : (rows, columns) array
+    maps : mapping
+        Key of `skylight.plotting.MAP_TITLES` -> (rows, columns) array.
+    title : str
+    grid : Dmdt
+    """
+    figure, axes = plt.subplots(2, 3, figsize=(plotting.PAGE * 1.3, 5))
+    show_light_curve(axes[0, 0], curve.time, curve.mag, curve.magerr)
+    axes[0, 0].set_title(f"light curve, {len(curve)} points")
+    drawn = {f"dmdt image\n({DMDT_LABEL})": (image, counts_scale(image))}
+    drawn |= {plotting.MAP_TITLES[name]: (values, plotting.map_scale(name, values)) for name, values in maps.items()}
+    for ax, (name, (values, scale)) in zip(axes.flat[1:], drawn.items(), strict=True):
+        draw_map(figure, ax, values, scale, grid, every=3)
+        ax.set(title=name, xlabel="dt (days)", ylabel="dm (mag)")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def map_of_each_method(title: str, image: np.ndarray, maps: Mapping[str, np.ndarray], grid: Dmdt) -> Figure:
+    """Draw a dmdt image and its map by every method; maps with negative values have a scale about 0."""
+    figure, axes = panels(len(maps) + 1, 5, (plotting.PAGE * 0.27, 1.6), sharex=True, sharey=True)
+    draw_map(figure, axes[0], image, counts_scale(image), grid, every=4)
+    axes[0].set_title(title)
+    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        signed = values.min() < 0
+        scale = (plotting.diverging_norm(values), plotting.DIVERGING) if signed else (None, "magma")
+        draw_map(figure, ax, values, scale, grid, every=4)
+        ax.set_title(textwrap.fill(name.replace("_", " "), 22), fontsize=8)
+    for ax in axes[-5:]:
+        ax.tick_params(axis="x", labelbottom=True)
+    name_axes(figure)
+    return figure
+
+
+def transfer(metrics: Mapping[str, Mapping], classes: Sequence[str]) -> Figure:
+    """Draw F1 by class on each survey before and after fine-tuning; without labels, the number of objects by class.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Survey -> what ``stages.periodic.transfer`` writes as JSON.
+    classes : sequence of str
+    """
+    figure, axes = panels(len(metrics), 2, (plotting.PAGE / 2, 2.9))
+    x = np.arange(len(classes))
+    for ax, (survey, values) in zip(axes, metrics.items(), strict=True):
+        if "as_it_is" in values:
+            for shift, key, name in ((-0.2, "as_it_is", "trained on CRTS only"), (0.2, "fine_tuned", "fine-tuned")):
+                label = f"{name}: accuracy {values[key]['accuracy']:.2f}"
+                ax.bar(x + shift, [values[key]["f1"][name] for name in classes], 0.4, label=label)
+            ax.legend(loc="lower left", bbox_to_anchor=(0, 1))
+            ax.set(ylabel="F1", ylim=(0, 1), xlabel=f"{survey}: {values['test_objects']:,} test objects")
+        else:
+            ax.bar(x, [values["predicted"].get(name, 0) for name in classes], 0.6)
+            ax.set(ylabel="objects predicted", xlabel=f"{survey}: {values['objects']:,} objects without labels")
+        ax.set_xticks(x, classes, rotation=45, ha="right")
+    return figure

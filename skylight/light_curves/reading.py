@@ -1,7 +1,7 @@
-"""Light curves of any survey, read by a description of its files (`skylight.params.light_curves`).
+"""Read the light curves of any survey, from a description of its files (`skylight.params.light_curves`).
 
-A survey is a stream of `Source`: one object each, with its id and its class, whose rows are read (and checked) only
-when asked for, so that memory does not grow with the survey and the reading can be spread over processes.
+A survey is a stream of sources. Each `Source` is one object with its id and its class. Its rows are read and checked
+only in `read`, so that memory does not grow with the survey and several processes can share the reading.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,10 @@ import pandas as pd
 from skylight.errors import InputError
 from skylight.light_curves.curve import BadLightCurve, LightCurve, light_curve
 from skylight.params.light_curves import Columns, CrtsLayout, Data, FilesLayout, Labels, TableLayout
+from skylight.rejected import Rejected
 
 UNLABELLED = ""
-# The Catalina survey's number of each class and its name (Drake et al. 2014, ApJS 213, 9).
+# Number and name of each class of the Catalina survey (Drake et al. 2014, ApJS 213, 9).
 CRTS_CLASSES = {
     1: "EW",
     2: "EA",
@@ -41,7 +42,7 @@ CRTS_CLASSES = {
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How a file of one object is read."""
+    """How to read a file that holds one object."""
 
     delimiter: str
     skip_rows: int
@@ -50,13 +51,19 @@ class FileFormat:
     time_range: tuple[float, float] | None
 
     def read(self, path: Path) -> LightCurve:
-        """Read a light curve; `BadLightCurve` says what is wrong with it, naming the line."""
+        """Read a light curve.
+
+        Raises
+        ------
+        BadLightCurve
+            The file cannot be read, or a line is wrong; the reason names the line, not the file.
+        """
         try:
             lines = path.read_text().splitlines()
         except OSError as error:
-            raise BadLightCurve(f"{path.name}: {error.strerror.lower()}") from None
+            raise BadLightCurve(error.strerror.lower()) from None
         except UnicodeDecodeError:
-            raise BadLightCurve(f"{path.name}: not a text file") from None
+            raise BadLightCurve("not a text file") from None
         wanted = [self.columns.time, self.columns.mag, self.columns.magerr]
         wanted += [self.columns.band] if self.band is not None else []
         rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
@@ -65,19 +72,19 @@ class FileFormat:
             header = [name.strip().strip('"') for name in self._split(rows[0][1])] if rows else []
             missing = [column for column in wanted if isinstance(column, str) and column not in header]
             if missing:
-                raise BadLightCurve(f"{path.name}: no column {missing[0]!r} (has: {', '.join(header)})")
+                raise BadLightCurve(f"no column {missing[0]!r} (has: {', '.join(header)})")
             wanted = [header.index(column) if isinstance(column, str) else column for column in wanted]
             rows = rows[1:]
         if self.band is not None:
-            rows = [row for row in rows if self._field(path, row, wanted[3]) == self.band]
-        time, mag, magerr = self._numbers(path, rows, wanted[:3])
+            rows = [row for row in rows if self._field(row, wanted[3]) == self.band]
+        time, mag, magerr = self._numbers(rows, wanted[:3])
         if self.time_range is not None:
             inside = (time >= self.time_range[0]) & (time <= self.time_range[1])
             time, mag, magerr = time[inside], mag[inside], magerr[inside]
         return light_curve(time, mag, magerr)
 
-    def _numbers(self, path: Path, rows: list[tuple[int, str]], columns: list[int]) -> np.ndarray:
-        """The columns as (3, n) numbers: all rows at once, and one by one only to say which one is bad."""
+    def _numbers(self, rows: list[tuple[int, str]], columns: list[int]) -> np.ndarray:
+        """Return the columns as (3, n) numbers. Only after an error are rows read one by one, to find the bad one."""
         if not rows:
             return np.zeros((3, 0))
         delimiter = None if self.delimiter.isspace() and self.delimiter != "\t" else self.delimiter
@@ -86,17 +93,17 @@ class FileFormat:
         except ValueError:
             for row in rows:
                 for column in columns:
-                    text = self._field(path, row, column)
+                    text = self._field(row, column)
                     try:
                         float(text)
                     except ValueError:
-                        raise BadLightCurve(f"{path.name} line {row[0]}: not a number: {text!r}") from None
+                        raise BadLightCurve(f"line {row[0]}: not a number: {text!r}") from None
             raise
 
-    def _field(self, path: Path, row: tuple[int, str], column: int) -> str:
+    def _field(self, row: tuple[int, str], column: int) -> str:
         fields = self._split(row[1])
         if column >= len(fields):
-            raise BadLightCurve(f"{path.name} line {row[0]}: only {len(fields)} columns")
+            raise BadLightCurve(f"line {row[0]}: only {len(fields)} columns")
         return fields[column].strip()
 
     def _split(self, line: str) -> list[str]:
@@ -106,7 +113,7 @@ class FileFormat:
 
 @dataclass(frozen=True)
 class FileSource:
-    """An object with a file of its own."""
+    """An object that has its own file."""
 
     id: str
     class_name: str
@@ -119,10 +126,11 @@ class FileSource:
 
 @dataclass(frozen=True)
 class TableSource:
-    """An object whose rows stand in a table of all: ``rows`` is (n, 3), ``bad`` the first text that is no number."""
+    """An object of a table of all objects: ``rows`` is (n, 3), ``bad`` the first text that is not a number."""
 
     id: str
     class_name: str
+    path: Path
     rows: np.ndarray
     bad: str | None
 
@@ -132,31 +140,22 @@ class TableSource:
         return light_curve(*self.rows.T)
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """An object that cannot be used, with the reason."""
-
-    id: str
-    class_name: str
-    reason: str
-
-
 Source = FileSource | TableSource
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A survey: the classes of its objects, and the objects themselves.
+    """The objects of a survey and their classes.
 
     Attributes
     ----------
     labels : DataFrame
-        Columns ``id`` and ``class_name`` (of the wanted classes, `UNLABELLED` without a label table), in the order of
-        the label table.
+        Columns ``id`` and ``class_name`` of the objects of the wanted classes, in the order of the label table. The
+        class is `UNLABELLED` where there is no label table.
     rejected : list of Rejected
-        Objects of the label table whose class is not known.
+        Objects of the label table whose class ``classes`` of the label table does not name.
     left_out : int
-        Objects of a class that was not asked for.
+        Number of objects of known classes that are not wanted.
     """
 
     labels: pd.DataFrame
@@ -165,18 +164,18 @@ class Survey:
     _data: Data
 
     def only(self, ids: list[str]) -> "Survey":
-        """The same survey with some of its objects."""
+        """Return the survey with only the objects of these ids."""
         return replace(self, labels=self.labels[self.labels["id"].isin(ids)].reset_index(drop=True))
 
     def sources(self) -> Iterator[Source | Rejected]:
-        """Yield each object of ``labels``: by row of the label table, or by id where one table holds all."""
+        """Yield each object of ``labels``: in the order of the label table, or by id where one table holds all."""
         if isinstance(self._data, TableLayout):
             return _table_sources(self._data, self.labels)
         return _file_sources(_as_files(self._data), self.labels)
 
 
 def open_survey(data: Data, classes: list[str]) -> Survey:
-    """Open the survey that ``data`` describes; of its objects, those of ``classes`` count.
+    """Open the survey that ``data`` describes, with the objects of ``classes``.
 
     Raises
     ------
@@ -195,7 +194,8 @@ def open_survey(data: Data, classes: list[str]) -> Survey:
     table["class_name"] = table["survey_class"].map(names)
     unknown = ~table["survey_class"].isin(list(names))
     rejected = [
-        Rejected(row.id, row.survey_class, f"unknown class {row.survey_class!r}") for row in table[unknown].itertuples()
+        Rejected(f"{root / described.labels.path} row {row.Index + 1}", row.id, f"unknown class {row.survey_class!r}")
+        for row in table[unknown].itertuples()
     ]
     wanted = table["class_name"].isin(classes)
     if not wanted.any():
@@ -205,14 +205,14 @@ def open_survey(data: Data, classes: list[str]) -> Survey:
 
 
 def file_format(data: Data) -> FileFormat:
-    """How a file of one object of this survey is read; for a table of all, a file with the same columns."""
+    """Return how to read a file of one object of this survey; with a table of all objects, a file of its columns."""
     described = _as_files(data) if isinstance(data, CrtsLayout) else data
     time_range = tuple(described.time_range) if described.time_range else None
     return FileFormat(described.delimiter, described.skip_rows, described.columns, described.band, time_range)
 
 
 def _as_files(data: CrtsLayout | FilesLayout) -> FilesLayout:
-    """The CRTS layout is one case of a file an object."""
+    """Describe the CRTS layout as one file per object."""
     if isinstance(data, FilesLayout):
         return data
     return FilesLayout(
@@ -235,7 +235,7 @@ def _as_files(data: CrtsLayout | FilesLayout) -> FilesLayout:
 
 
 def _read_labels(path: Path, labels: Labels) -> pd.DataFrame:
-    """The label table as columns ``id`` and ``survey_class``, both text."""
+    """Read the label table: columns ``id`` and ``survey_class``, both text."""
     columns = [labels.id, labels.class_]
     header = 0 if isinstance(labels.id, str) else None
     delimiter = r"\s+" if labels.delimiter.isspace() and labels.delimiter != "\t" else labels.delimiter
@@ -263,7 +263,7 @@ def _read_labels(path: Path, labels: Labels) -> pd.DataFrame:
     twice = table["id"].duplicated()
     if twice.any():
         row = int(np.flatnonzero(twice)[0])
-        raise InputError(f"{path} row {row + 1}: id {table['id'][row]!r} stands there twice")
+        raise InputError(f"{path} row {row + 1}: id {table['id'][row]!r} is there twice")
     return table
 
 
@@ -285,8 +285,9 @@ def _file_sources(data: FilesLayout, labels: pd.DataFrame) -> Iterator[Source]:
 
 
 def _table_sources(data: TableLayout, labels: pd.DataFrame) -> Iterator[Source | Rejected]:
-    """Stream the table's rows, sorted by object, and cut them into objects."""
+    """Read the rows of the table sorted by object, batch by batch, and yield the objects."""
     classes = dict(zip(labels["id"], labels["class_name"], strict=True))
+    path = Path(data.path) / data.table
     with duckdb.connect() as connection:
         connection.execute("SET memory_limit = '256MB'")
         connection.execute("SET preserve_insertion_order = false")
@@ -300,16 +301,16 @@ def _table_sources(data: TableLayout, labels: pd.DataFrame) -> Iterator[Source |
             for piece in np.split(np.arange(len(rows)), starts):
                 part = rows.iloc[piece]
                 if held and held[-1]["id"].iloc[0] != part["id"].iloc[0]:
-                    yield from _table_source(held, classes, seen)
+                    yield from _table_source(held, classes, seen, path)
                     held = []
                 held.append(part)
-        yield from _table_source(held, classes, seen)
-    for id_, class_name in classes.items():
+        yield from _table_source(held, classes, seen, path)
+    for id_ in classes:
         if id_ not in seen:
-            yield Rejected(id_, class_name, "no rows in the table")
+            yield Rejected(str(path), id_, "no rows in the table")
 
 
-def _table_source(held: list[pd.DataFrame], classes: dict, seen: set) -> Iterator[Source]:
+def _table_source(held: list[pd.DataFrame], classes: dict, seen: set, path: Path) -> Iterator[Source]:
     if not held or held[0]["id"].iloc[0] not in classes:
         return
     rows = pd.concat(held)
@@ -317,7 +318,7 @@ def _table_source(held: list[pd.DataFrame], classes: dict, seen: set) -> Iterato
     seen.add(id_)
     bad = rows["bad"].dropna()
     values = rows[["time", "mag", "magerr"]].to_numpy(dtype=np.float64, na_value=np.nan)
-    yield TableSource(id_, classes[id_], values, bad.iloc[0] if len(bad) else None)
+    yield TableSource(id_, classes[id_], path, values, bad.iloc[0] if len(bad) else None)
 
 
 def _table_ids(data: TableLayout) -> list[str]:
@@ -327,7 +328,7 @@ def _table_ids(data: TableLayout) -> list[str]:
 
 
 def _select(connection: duckdb.DuckDBPyConnection, data: TableLayout) -> duckdb.DuckDBPyRelation:
-    """The wanted rows of the table as ``id, time, mag, magerr, bad``, sorted by id."""
+    """Select the rows of the band and the times: ``id, time, mag, magerr, bad``, sorted by id."""
     path = Path(data.path) / data.table
     try:
         if path.suffix == ".parquet":

@@ -1,4 +1,4 @@
-"""Parameters that say where a survey's light curves are and how to read them."""
+"""Parameters of a survey of light curves: where its files are, and how to read them."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ TimeRange = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class Columns(Section):
-    """Where the values stand: names from the header row, or positions from 0 in a file without one."""
+    """The columns of the values: names in the header row, or positions from 0 in a file without header."""
 
     time: Column
     mag: Column
@@ -20,13 +20,13 @@ class Columns(Section):
 
 
 class TableColumns(Columns):
-    """The same in a table of all objects, which also has the object's id."""
+    """The columns of a table of all objects: those of the values, and the id of the object."""
 
     id: Column
 
 
 class Labels(Section):
-    """The table of classes: a row an object."""
+    """The table of classes: one row per object."""
 
     path: str = Field(description="file, relative to the survey's path")
     id: Column
@@ -34,34 +34,35 @@ class Labels(Section):
     delimiter: str = ","
     skip_rows: int = Field(0, ge=0, description="rows above the header, or above the data when by position")
     classes: dict[str, str | None] = Field(
-        description="the table's name of a class -> the name in periodic.classes, or null to leave it out"
+        description="name of a class in the table -> its name in periodic.classes, or null to leave its objects out"
     )
 
 
-class Selection(Section):
-    """Which rows of a light curve count."""
-
-    band: str | None = Field(None, description="only rows of this band; null takes all rows")
-    time_range: TimeRange | None = Field(None, description="only rows from the first time to the second")
-
-
-class CrtsLayout(Selection):
+class CrtsLayout(Section):
     """The published layout: ``classes.csv`` and ``indiv_lc/class<N>/<lcid>.csv``."""
 
     layout: Literal["crts"]
     path: str
+    time_range: TimeRange | None = Field(None, description="only rows from the first time to the second")
 
 
-class FilesLayout(Selection):
-    """One delimited file an object."""
+class BandsLayout(Section):
+    """Any other layout: files may have rows of several bands."""
 
-    layout: Literal["files"]
     path: str
-    files: str = Field(description="file of an object, relative to path, with {id} (and {class}) in it")
     delimiter: str = ","
     skip_rows: int = Field(0, ge=0, description="rows above the header, or above the data when by position")
-    columns: Columns
+    band: str | None = Field(None, description="only rows of this band; null takes all rows")
+    time_range: TimeRange | None = Field(None, description="only rows from the first time to the second")
     labels: Labels | None = None
+
+
+class FilesLayout(BandsLayout):
+    """One delimited file per object."""
+
+    layout: Literal["files"]
+    files: str = Field(description="file of an object, relative to path, with {id} (and {class}) in it")
+    columns: Columns
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -72,16 +73,12 @@ class FilesLayout(Selection):
         return _band_has_a_column(self)
 
 
-class TableLayout(Selection):
+class TableLayout(BandsLayout):
     """One table of all objects, CSV or Parquet."""
 
     layout: Literal["table"]
-    path: str
     table: str = Field(description="the table, relative to path; .parquet, or any other ending for delimited text")
-    delimiter: str = ","
-    skip_rows: int = Field(0, ge=0, description="rows above the header, or above the data when by position")
     columns: TableColumns
-    labels: Labels | None = None
 
     @model_validator(mode="after")
     def _consistent(self):

@@ -1,4 +1,4 @@
-"""Parameters of the periodic-variables chapter."""
+"""Parameters of the chapter on periodic variables."""
 
 from itertools import pairwise
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ class Simulate(Section):
     """The simulated surveys."""
 
     seed: Seed
-    scale: float = Field(gt=0, description="size of the CRTS set in units of the published 45,630 stars")
+    scale: float = Field(gt=0, description="number of CRTS stars / 45,630")
     ztf_stars: int = Field(ge=1)
     ptf_stars: int = Field(ge=1)
 
@@ -38,7 +38,7 @@ class Dmdt(Section):
 
 
 class Transform(Section):
-    """Light curves to dmdt images and features."""
+    """The transformation of light curves to dmdt images and features."""
 
     augmentation: Literal["vanilla", "double", "sample_1"]
     sample_to: int = Field(ge=1)
@@ -60,11 +60,16 @@ class Train(Section):
 
 
 class Test(Section):
-    """The test table and the forest baseline."""
+    """The forest that the network is compared with."""
 
     trees: int = Field(ge=1)
     seed: Seed
-    misclassified_figures: int = Field(ge=0)
+
+
+class Examples(Section):
+    """The objects to draw."""
+
+    max_misclassified: int = Field(ge=0)
 
 
 class Heatmaps(Section):
@@ -77,7 +82,7 @@ class Heatmaps(Section):
 
 
 class Methods(Section):
-    """All methods of attribution side by side, and how far to trust them."""
+    """All methods of attribution on one object, and tests of their faithfulness."""
 
     example_class: str
     objects_per_class: int = Field(ge=1)
@@ -86,7 +91,7 @@ class Methods(Section):
 
 
 class ClassMaps(Section):
-    """What makes a class: lighting, activation maximization, pix2piXAI, and whether their pictures hold."""
+    """Explanations of a class: lighting, activation maximization and pix2piXAI, and the test of them by blanking."""
 
     max_objects_per_class: int = Field(ge=1)
     min_probability: Fraction
@@ -102,7 +107,7 @@ class ClassMaps(Section):
 
 
 class Transfer(Section):
-    """The trained network on other surveys, as it is and fine-tuned."""
+    """The trained network on other surveys, before and after fine-tuning."""
 
     surveys: dict[str, Data]
     train_fraction: float = Field(gt=0, lt=1)
@@ -122,6 +127,7 @@ class Periodic(Section):
     transform: Transform
     train: Train
     test: Test
+    examples: Examples
     heatmaps: Heatmaps
     methods: Methods
     class_maps: ClassMaps
@@ -131,10 +137,8 @@ class Periodic(Section):
     def _cells_fit_the_grid(self):
         cells = (len(self.dmdt.dm_edges) - 1) * (len(self.dmdt.dt_edges) - 1)
         if max(self.class_maps.blanked_cells) > cells:
-            raise ValueError(
-                f"class_maps.blanked_cells: must be at most {cells}, the cells of the grid, got "
-                f"{max(self.class_maps.blanked_cells)}"
-            )
+            most = max(self.class_maps.blanked_cells)
+            raise ValueError(f"class_maps.blanked_cells: must be at most {cells}, the cells of the grid, got {most}")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Simulate the surveys: CRTS to train on, and sets like ZTF's and PTF's to transfer to (each in its own format)."""
+"""Simulate the surveys, each in its own format: CRTS for the training, ZTF and PTF for the transfer."""
 
 from pathlib import Path
 

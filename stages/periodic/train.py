@@ -7,8 +7,9 @@ import pandas as pd
 
 from skylight import params
 from skylight.errors import script
+from skylight.light_curves import arrays
 from skylight.outputs import save_table, writing
-from skylight.training.splits import balance, first_copies, split
+from skylight.training.splits import balance, split
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -17,11 +18,11 @@ DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 def main() -> None:
     periodic = params.load().periodic
     settings = periodic.train
-    images, labels, ids = (np.load(DATA / f"{name}.npy") for name in ("X_2d", "y", "lcid"))
+    data = arrays.load(DATA)
 
-    is_test = split(ids, settings.test_fraction, settings.shuffle_seed, settings.split_seed)
-    parts = pd.DataFrame({"lcid": ids, "part": np.where(is_test, "test", "train")})
-    save_table(OUT / "tables/split.csv", parts[first_copies(ids)])
+    is_test = split(data.ids, settings.test_fraction, settings.shuffle_seed, settings.split_seed)
+    parts = pd.DataFrame({"lcid": data.ids, "part": np.where(is_test, "test", "train")})
+    save_table(OUT / "tables/split.csv", parts.drop_duplicates("lcid"))
 
     import tensorflow as tf
     from keras import optimizers
@@ -30,21 +31,21 @@ def main() -> None:
     from skylight.training.fit import array_batches, deterministic, digest, fit
 
     deterministic(settings.seed)
-    train_images, train_labels = balance(images[~is_test], labels[~is_test], settings.sampling, settings.seed)
-    held_out = is_test & first_copies(ids)
+    train, test = data[~is_test], data[is_test].objects()
+    images, labels = balance(train.images, train.labels, settings.sampling, settings.seed)
     model = periodic_cnn(len(periodic.classes), images.shape[1:])
     model.compile(optimizers.Adam(settings.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     fit(
         model,
-        array_batches(train_images, train_labels, settings.batch_size, settings.seed),
-        steps=-(-len(train_images) // settings.batch_size),
+        array_batches(images, labels, settings.batch_size, settings.seed),
+        steps=-(-len(images) // settings.batch_size),
         epochs=settings.epochs,
         name="periodic",
         parameters=settings.model_dump(),
-        depends_on=digest(train_images, train_labels),
+        depends_on=digest(images, labels),
         curves=OUT / "training",
-        # Only drawn beside the training curves, as published; nothing is chosen by it.
-        validation=tf.data.Dataset.from_tensor_slices((images[held_out], labels[held_out])).batch(1024),
+        # Only for the figure of the curves, as published; no choice depends on it.
+        validation=tf.data.Dataset.from_tensor_slices((test.images, test.labels)).batch(1024),
         validation_name="test",
     )
     with writing(OUT / "networks/cnn.weights.h5") as aside:

@@ -1,4 +1,4 @@
-"""The CRTS network on another survey, as it is and fine-tuned on part of that survey's labelled objects.
+"""Test the CRTS network on another survey, before and after fine-tuning on a part of its labelled objects.
 
 python -m stages.periodic.transfer --survey ztf
 """
@@ -12,6 +12,7 @@ from keras import optimizers
 from skylight import params
 from skylight.errors import script
 from skylight.evaluation.classification import prediction_table, scores
+from skylight.light_curves import arrays
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import save_json, save_table, writing
 from skylight.training.fit import array_batches, deterministic, digest, fit
@@ -28,18 +29,18 @@ def main() -> None:
 
     periodic = params.load().periodic
     settings, classes = periodic.transfer, periodic.classes
-    data = Path("data/processed/periodic_transfer") / name
-    images, labels, ids = (np.load(data / f"{array}.npy") for array in ("X_2d", "y", "lcid"))
+    data = arrays.load(Path("data/processed/periodic_transfer") / name)
+    labels = data.labels
 
     deterministic(settings.seed)
-    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), images.shape[1:])
-    before = model.predict(images, batch_size=1024, verbose=0)
-    predictions = prediction_table(ids, labels, before, classes)
-    metrics = {"objects": len(ids), "predicted": predictions["predicted"].value_counts().to_dict()}
+    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), data.images.shape[1:])
+    before = model.predict(data.images, batch_size=1024, verbose=0)
+    predictions = prediction_table(data.ids, labels, before, classes)
+    metrics = {"objects": len(data), "predicted": predictions["predicted"].value_counts().to_dict()}
     if (labels >= 0).all():
-        is_test = split(ids, 1 - settings.train_fraction, settings.seed, settings.seed)
-        fine_tune(model, images[~is_test], labels[~is_test], name, settings)
-        after = model.predict(images, batch_size=1024, verbose=0)
+        is_test = split(data.ids, 1 - settings.train_fraction, settings.seed, settings.seed)
+        fine_tune(model, data.images[~is_test], labels[~is_test], name, settings)
+        after = model.predict(data.images, batch_size=1024, verbose=0)
         predictions["part"] = np.where(is_test, "test", "train")
         predictions["predicted_fine_tuned"] = np.array(classes)[after.argmax(axis=1)]
         metrics["test_objects"] = int(is_test.sum())
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def fine_tune(model, images: np.ndarray, labels: np.ndarray, name: str, settings) -> None:
-    """Train all layers on, from the weights of the first survey."""
+    """Train all layers, starting from the weights of the CRTS network."""
     model.compile(optimizers.Adam(settings.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     fit(
         model,

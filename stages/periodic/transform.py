@@ -1,4 +1,4 @@
-"""Light curves to dmdt images and features (Mahabal et al. 2017, section 3).
+"""Transform light curves to dmdt images and features (Mahabal et al. 2017, section 3).
 
 python -m stages.periodic.transform                # the survey of periodic.data
 python -m stages.periodic.transform --survey ztf   # one of periodic.transfer.surveys
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from skylight import params
 from skylight.errors import InputError, script
-from skylight.light_curves.arrays import Augmentation, transform
 from skylight.light_curves.dmdt import DmDt
 from skylight.light_curves.reading import open_survey
+from skylight.light_curves.transform import Oversampling, write_arrays
 from skylight.outputs import save_json, writing
 
 
@@ -25,18 +25,17 @@ def main() -> None:
     settings = periodic.transform
     if name is None:
         data, folder, metrics = periodic.data, Path("data/processed/periodic"), "transform"
-        augmentation = Augmentation(settings.augmentation, settings.sample_to, settings.seed)
+        oversampling = Oversampling(settings.augmentation, settings.sample_to, settings.seed)
     elif name in periodic.transfer.surveys:
         data, folder = periodic.transfer.surveys[name], Path("data/processed/periodic_transfer") / name
-        augmentation, metrics = Augmentation("vanilla", 0, settings.seed), f"transform_{name}"
+        oversampling, metrics = Oversampling("vanilla", 0, settings.seed), f"transform_{name}"
     else:
         raise InputError(f"periodic.transfer.surveys: no {name!r} (has: {', '.join(periodic.transfer.surveys)})")
 
     survey = open_survey(data, periodic.classes)
     dmdt = DmDt(periodic.dmdt.dm_edges, periodic.dmdt.dt_edges)
     with writing(folder) as aside:
-        counts = transform(survey, dmdt, periodic.classes, augmentation, settings.max_rejected, aside)
-        rejected = len((aside / "rejected.csv").read_text().splitlines()) - 1
+        counts, rejected = write_arrays(survey, dmdt, periodic.classes, oversampling, settings.max_rejected, aside)
 
     rows = {class_name or "unlabelled": count for class_name, count in counts.items()}
     save_json(

@@ -1,4 +1,4 @@
-"""dmdt images against the published algorithm written literally, and their symmetries."""
+"""dmdt images against a literal version of the published algorithm, and their symmetries."""
 
 from itertools import combinations
 

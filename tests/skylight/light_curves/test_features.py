@@ -66,7 +66,7 @@ def test_features_are_their_definitions(seed):
         ([0, 1, 2], [15, 15, 15], [0.1, 0.1, 0.1]),
     ],
 )
-def test_what_has_no_meaning_is_zero(columns):
+def test_an_undefined_feature_is_zero(columns):
     table = features([light_curve(*columns)])
     assert table.shape == (1, 21) and np.isfinite(table).all()
 

@@ -1,4 +1,4 @@
-"""The periodic chapter through DVC, at a tiny scale, on simulated and on real light curves."""
+"""The periodic chapter through DVC at a tiny scale, with simulated and with real light curves."""
 
 import json
 import shutil
@@ -10,9 +10,12 @@ import yaml
 
 from tests.conftest import profile
 
-CHAPTER = ["periodic-simulate", "periodic-transform", "periodic-train", "periodic-test", "periodic-heatmaps"]
+pytestmark = pytest.mark.slow
+
+CHAPTER = ["periodic-simulate", "periodic-transform", "periodic-train", "periodic-test"]
 CHAPTER += [f"periodic-{step}@{survey}" for step in ("transform-transfer", "transfer") for survey in ("ztf", "ptf")]
-CHAPTER += ["periodic-methods", "periodic-class-maps", "periodic-class-figures", "periodic-figures"]
+CHAPTER += ["periodic-examples", "periodic-heatmaps", "periodic-methods"]
+CHAPTER += ["periodic-class-maps", "periodic-class-figures", "periodic-figures"]
 TARGETS = ("periodic-class-figures", "periodic-figures")
 
 
@@ -43,7 +46,26 @@ def test_outputs_have_the_shapes_they_should(tiny):
     assert np.load(out / "heatmaps/class_median.npy").shape == (4, 7, 22, 24)
     assert {path.suffix for path in (out / "figures").glob("*.*")} == {".png"}
     assert len(list((out / "figures/misclassified").iterdir())) == 2
+    assert list(pd.read_csv(data / "rejected.csv").columns) == ["source", "id", "reason"]
     assert not (tiny.path / ".checkpoints/periodic").exists()
+
+
+def test_the_examples_have_light_curves_and_periods(tiny):
+    data, out = tiny.path / "data/processed/periodic", tiny.path / "out/periodic/examples"
+    clearest, wrong = (pd.read_csv(out / f"{name}.csv", dtype={"lcid": str}) for name in ("clearest", "misclassified"))
+    assert len(wrong) == 2 and (wrong["class"] != wrong["predicted"]).all()
+    assert clearest["class"].is_unique and (clearest["period_days"] > 0.1).all()
+    points = pd.read_csv(out / "light_curves.csv", dtype={"lcid": str})
+    assert set(points["lcid"]) == {*clearest["lcid"], *wrong["lcid"]}
+    assert points["phase"].between(0, 1).all() and np.isfinite(points[["time", "mag", "magerr"]]).all(axis=None)
+    survey = tiny.path / "data/simulated/crts/v0/indiv_lc"
+    for lcid, curve in points.groupby("lcid"):
+        raw = np.loadtxt(next(survey.glob(f"*/{lcid}.csv")), delimiter=",")
+        assert np.allclose(curve["time"], np.sort(raw[:, 1]), rtol=0, atol=1e-5)
+    labels = np.load(data / "y.npy")
+    assert pd.read_csv(out / "classes.csv")["objects"].tolist() == np.bincount(labels, minlength=7).tolist()
+    means = np.load(out / "mean_dmdt.npy")
+    assert np.allclose(means[0], np.load(data / "X_2d.npy")[labels == 0, ..., 0].mean(axis=0), rtol=1e-4)
 
 
 def test_every_class_has_its_maps_or_a_reason(tiny):
@@ -119,19 +141,19 @@ def test_killed_at_any_moment_it_ends_with_the_same_hashes(tiny, clone):
     assert all(stage == undisturbed[name] for name, stage in yaml.safe_load(clone.lock())["stages"].items())
 
 
-def test_predict_prints_and_explains_raw_light_curves(tiny, tmp_path):
+def test_the_trained_network_classifies_and_explains_light_curves(tiny, tmp_path):
     stars = sorted((tiny.path / "data/simulated/crts/v0/indiv_lc/class4").glob("*.csv"))[:2]
     bad = tmp_path / "bad.csv"
     bad.write_text("1,2,x,4\n1,3,4,5\n")
-    command = ["stages.periodic.predict", *map(str, stars), str(bad), "--out", str(tmp_path / "p.json")]
+    command = ["skylight", "classify", *map(str, stars), str(bad), "--out", str(tmp_path / "p.json")]
     printed = tiny.run(*command, "--explain", str(tmp_path / "maps"), fails=True)
-    assert "error: bad.csv line 1: not a number: 'x'" in printed
+    assert f"error: {bad}: line 1: not a number: 'x'" in printed
     table = json.loads((tmp_path / "p.json").read_text())
     assert [row["file"] for row in table] == [str(star) for star in stars]
     assert all(
         abs(sum(row[name] for name in ("EW", "EA", "RRab", "RRc", "RRd", "RS CVn", "LPV")) - 1) < 1e-5 for row in table
     )
-    assert sorted(path.stem for path in (tmp_path / "maps").iterdir()) == [star.stem for star in stars]
+    assert sorted(path.stem for path in (tmp_path / "maps").glob("*.png")) == [star.stem for star in stars]
 
 
 def test_bad_parameters_and_bad_data_stop_a_stage_in_one_line(tiny):
@@ -157,7 +179,7 @@ STRIPE82 = {
 def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
     """The 483 RR Lyrae of Stripe 82 (Sesar et al. 2010), from transform to figures, with a network of two classes.
 
-    500 epochs as published; the accuracy that is printed stands in the README.
+    500 epochs as published. The README quotes the accuracy that is printed.
     """
     shutil.copytree(real_data("s82_rrlyrae"), tiny.path / "data/stripe82")
     tiny.change(
@@ -170,7 +192,8 @@ def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
         }
     )
     ran = tiny.repro(*TARGETS)
-    steps = ("transform", "train", "test", "heatmaps", "methods", "class-maps", "class-figures", "figures")
+    steps = ("transform", "train", "test", "examples", "heatmaps", "methods")
+    steps += ("class-maps", "class-figures", "figures")
     assert ran == {f"periodic-{step}" for step in steps}
     test = json.loads((tiny.path / "out/periodic/metrics/test.json").read_text())
     with capsys.disabled():

@@ -1,4 +1,4 @@
-"""The step that simulates the surveys, run as a user runs it."""
+"""The stage that simulates the surveys, run from the command line."""
 
 import hashlib
 import os
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 
 
 def simulate(folder: Path, scale: str = "0.002", seed: str = "0") -> subprocess.CompletedProcess:
-    """Run the step in ``folder`` with the repository's parameters, but few stars."""
+    """Run the stage in ``folder`` with the repository's parameters, but few stars."""
     text = (ROOT / "params.yaml").read_text()
     few = {"scale: 0.15": f"scale: {scale}", "ztf_stars: 900": "ztf_stars: 20", "ptf_stars: 900": "ptf_stars: 20"}
     few |= {"simulate:\n    seed: 0": f"simulate:\n    seed: {seed}"}
@@ -32,7 +34,7 @@ def digest(folder: Path) -> str:
     return hashed.hexdigest()
 
 
-def test_it_writes_three_surveys_the_same_each_time_and_others_for_another_seed(tmp_path):
+def test_equal_seeds_give_equal_files_and_other_seeds_other_files(tmp_path):
     assert simulate(tmp_path).returncode == 0
     data = tmp_path / "data" / "simulated"
     assert sorted(path.name for path in data.iterdir()) == ["crts", "ptf", "ztf"]
@@ -44,7 +46,7 @@ def test_it_writes_three_surveys_the_same_each_time_and_others_for_another_seed(
 
 
 @pytest.mark.parametrize("scale", ["0", "lots"])
-def test_a_wrong_parameter_is_one_line_that_names_it(tmp_path, scale):
+def test_an_error_in_a_parameter_is_one_line_that_names_it(tmp_path, scale):
     run = simulate(tmp_path, scale=scale)
     assert run.returncode == 1
     assert run.stderr.startswith("error: periodic.simulate.scale: must be")
