@@ -1,1 +1,1 @@
-"""Alert packets of ZTF: reading them, triplets of cutouts, real-bogus scores, and maps that explain the triplets."""
+"""Alerts of ZTF: packets, triplets of cutouts, real-bogus scores, explanations and their figures."""

@@ -1,4 +1,4 @@
-"""The published explanations of a triplet: Grad-CAM, saliency and blanking of all of it, SHAP of each channel."""
+"""The four published explanations of a triplet: Grad-CAM, saliency, blanking and SHAP (braXAI)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ MAPS = ("gradcam", "saliency", "blanking", "deep_shap")
 
 
 def explain_triplets(model, triplets: np.ndarray, targets: np.ndarray | None, background: np.ndarray) -> dict:
-    """Make the four maps of each triplet.
+    """Compute the four maps of each triplet.
 
     Parameters
     ----------
@@ -23,8 +23,8 @@ def explain_triplets(model, triplets: np.ndarray, targets: np.ndarray | None, ba
     Returns
     -------
     dict
-        Name, a key of `MAPS` -> (N, 63, 63, 1) float32, of ``deep_shap`` (N, 63, 63, 3). Saliency is the largest of the
-        three channels, as published.
+        Name of the map (`MAPS`) -> (N, 63, 63, 1) float32; ``deep_shap`` has one map per cutout, (N, 63, 63, 3).
+        Saliency is the maximum over the three cutouts, as published.
     """
     return {
         "gradcam": gradcam(model, triplets, targets, layer="conv4"),

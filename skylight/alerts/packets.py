@@ -1,9 +1,10 @@
-"""Alert packets of the Zwicky Transient Facility: their Avro schema, reading and writing them.
+"""Read and write alert packets of the Zwicky Transient Facility (Avro).
 
 A packet (Patterson et al. 2019, PASP 131, 018001; <https://zwickytransientfacility.github.io/ztf-avro-alert>) is an
-Avro container with a record an alert: a ``candidate`` block of measurements and three cutouts, each a gzipped FITS
-image of at most 63 x 63 pixels of 1 arcsec. The archive has a file an alert; a file may also hold many, and a stream
-is any number of containers one after the other (``tar -xzOf ztf_public_20200202.tar.gz``, ``cat *.avro``).
+Avro container with one record per alert: a ``candidate`` block of measurements and three cutouts. Each cutout is a
+gzipped FITS image of at most 63 x 63 pixels of 1 arcsec. The archive has one file per alert, but a file may hold many
+alerts. A stream is any number of containers, one after the other (``tar -xzOf ztf_public_20200202.tar.gz``,
+``cat *.avro``).
 """
 
 import gzip
@@ -22,45 +23,53 @@ from astropy.utils.exceptions import AstropyWarning
 from fastavro.read import SchemaResolutionError
 
 from skylight.errors import InputError
+from skylight.rejected import Rejected
 
 SIDE = 63
-"""Rows and columns of a whole cutout."""
+"""Rows and columns of a complete cutout."""
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 LABELS, TRUTH = "candidates.csv", "truth.csv"
-"""Beside the packets: the labelled ``candidate`` blocks, and of a simulated survey what each candidate is."""
+"""Tables beside the packets: the labelled ``candidate`` blocks and, in a simulated survey, what each candidate is."""
 STREAM = Path("-")
+"""Stands for the standard input."""
 
 _MAGIC = b"Obj\x01"
-_LARGEST = 2**26  # bytes; no field of a packet comes near, a corrupt length may be anything
+_LARGEST = 2**26  # bytes; far above any field of a packet, while a corrupt length may be any number
 _DAMAGE = (ValueError, EOFError, IndexError, KeyError, OverflowError, TypeError, UnicodeDecodeError, OSError)
 
 
 @dataclass(frozen=True)
 class Alert:
-    """The part of a packet that a real-bogus network needs."""
+    """The part of an alert that a real-bogus network needs.
+
+    Attributes
+    ----------
+    source : str
+        The file, and the number of the alert in it, for messages.
+    candid : int
+        Identifier of the detection.
+    objectid : str
+        Identifier of the object (``ZTF18abcdefg``); an object may have many alerts.
+    cutouts : tuple of bytes or None
+        Gzipped FITS of the science, reference and difference image; ``None`` where the alert has no such image.
+    """
 
     source: str
-    """The file, and the number of the alert in it, for messages."""
     candid: int
     objectid: str
     cutouts: tuple[bytes | None, ...]
-    """Gzipped FITS of the science, reference and difference image; ``None`` where the packet has none."""
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A packet that cannot be used; ``candid`` is ``None`` where not even that can be read."""
-
-    source: str
-    candid: int | None
-    reason: str
 
 
 def alerts(paths: Iterable[Path]) -> Iterator[Alert | Rejected]:
-    """Read the alerts of files, of all ``.avro`` files in folders and below, and of the standard input (``-``).
+    """Read the alerts of files, of all ``.avro`` files in folders and their subfolders, and of the standard input.
 
-    One alert is in memory at a time, whatever the length. What cannot be read comes out as `Rejected`, and reading
-    goes on with the next container.
+    Only one alert is in memory at a time. Where a container is damaged, one `Rejected` is yielded and reading
+    continues with the next container.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, folders, or `STREAM` (``-``) for the standard input.
 
     Raises
     ------
@@ -95,13 +104,21 @@ def _sorted_below(folder: Path) -> Iterator[Path]:
 
 
 def containers(stream: BinaryIO, source: str) -> Iterator[Alert | Rejected]:
-    """Read the alerts of any number of Avro containers that follow one another."""
+    """Read the alerts of any number of Avro containers, one after the other in a binary stream.
+
+    Parameters
+    ----------
+    stream : binary file
+        Read to its end; it need not be seekable.
+    source : str
+        Name of the stream in messages.
+    """
     reader, number, blocks = _Reader(stream), 0, None
     if not reader.peek():
-        yield Rejected(source, None, "empty")
+        yield Rejected(source, "", "empty")
     while head := reader.peek():
         try:
-            if head == _MAGIC:  # no block begins like this: the number of its records would be negative
+            if head == _MAGIC:  # the start of a container; no block starts so, its number of records would be negative
                 blocks = fastavro.block_reader(reader, reader_schema=_NEEDED)
             elif blocks is None:
                 raise ValueError("no container begins here")
@@ -110,7 +127,7 @@ def containers(stream: BinaryIO, source: str) -> Iterator[Alert | Rejected]:
                 yield _alert(record, f"{source} #{number}" if number > 1 else source)
         except (SchemaResolutionError, *_DAMAGE) as error:
             number += 1
-            yield Rejected(f"{source} #{number}" if number > 1 else source, None, _reason(error))
+            yield Rejected(f"{source} #{number}" if number > 1 else source, "", _reason(error))
             blocks = None
             reader.skip_to_magic()
 
@@ -127,9 +144,10 @@ def _alert(record: dict, source: str) -> Alert:
 
 
 class _Reader:
-    """A binary stream that looks four bytes ahead, can go back to where it looked, and reads no more than a packet.
+    """A binary stream for fastavro that can look four bytes ahead and can search for the next container.
 
-    What it holds is one block of a container.
+    It remembers all bytes since it last looked ahead, which is at most one block of a container. It refuses to read
+    more than `_LARGEST` bytes at once, so that a corrupt length cannot fill the memory.
     """
 
     def __init__(self, stream: BinaryIO):
@@ -156,7 +174,7 @@ class _Reader:
         return self._ahead[: len(_MAGIC)]
 
     def skip_to_magic(self) -> None:
-        """Go to the first place after the last `peek` where a container may begin, or to the end."""
+        """Move to the next place after the last `peek` where a container may begin, or to the end."""
         self._ahead = bytes(self._since_peek[1:]) + self._ahead
         while (found := self._ahead.find(_MAGIC)) < 0:
             chunk = self._stream.read(2**16)
@@ -168,32 +186,38 @@ class _Reader:
 
 
 def image(cutout: bytes) -> np.ndarray:
-    """Unpack a gzipped FITS cutout: (rows, columns) float32, NaN where the survey has masked a pixel.
+    """Unpack a gzipped FITS cutout.
+
+    Returns
+    -------
+    (rows, columns) float32
+        NaN where the survey masked a pixel.
 
     Raises
     ------
     ValueError
-        It is not a gzipped FITS image; the message is the reason.
+        The cutout is not a gzipped FITS image; the message is the reason.
     """
     try:
         raw = gzip.decompress(cutout)
     except (OSError, EOFError, gzip.zlib.error) as error:
         raise ValueError(f"not gzip ({error})") from None
     with warnings.catch_warnings():
-        # The survey's own SIMPLE card is not quite to the standard; what is cut short is an error below.
+        # The survey's SIMPLE card differs from the standard. A truncated image is an error below.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
             with fits.open(io.BytesIO(raw), memmap=False) as hdus:
                 data = hdus[0].data
-        except (OSError, ValueError, TypeError, KeyError, fits.VerifyError) as error:
-            raise ValueError(f"not FITS ({error})") from None
+        except Exception as error:  # a corrupt header leads to errors of any type
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"not FITS ({reason})") from None
     if data is None or data.ndim != 2 or not data.size:
         raise ValueError("not FITS (no image of two axes)")
     return data.astype(np.float32)
 
 
 def packed(pixels: np.ndarray) -> bytes:
-    """Pack (rows, columns) as the survey does: gzipped FITS of float32, with its own spelling of ``SIMPLE``."""
+    """Pack an image (rows, columns) as the survey does: gzipped FITS of float32, ``SIMPLE`` card as in real packets."""
     rows, columns = pixels.shape
     cards = ("SIMPLE  =  T", f"BITPIX  = {-32:20d}", f"NAXIS   = {2:20d}", f"NAXIS1  = {columns:20d}")
     cards += (f"NAXIS2  = {rows:20d}", "BUNIT   = 'DN      '", "END")
@@ -203,14 +227,14 @@ def packed(pixels: np.ndarray) -> bytes:
 
 
 def write(path: Path, packets: Iterable[dict]) -> None:
-    """Write records of the alert schema to one Avro container, uncompressed as the survey's.
+    """Write alerts to one Avro container, uncompressed as the survey's own.
 
     Parameters
     ----------
     path : Path
     packets : iterable of dict
-        ``objectId``, ``candid``, ``candidate`` (dictionary; fields that may be null may be left out) and the three
-        `CUTOUTS`, bytes of `packed`.
+        One dictionary per alert: ``objectId``, ``candid``, ``candidate`` (dictionary; fields that may be null can be
+        omitted) and the three `CUTOUTS`, bytes made by `packed`.
     """
     with path.open("wb") as file:
         fastavro.writer(file, _SCHEMA, (_record(packet) for packet in packets), sync_marker=bytes(16))
@@ -228,7 +252,7 @@ def _record(packet: dict) -> dict:
 
 
 def _fields(table: str) -> list[dict]:
-    """The fields of a record, from lines of a type and names; ``?`` marks a type that may be null."""
+    """Return the fields of a record. A line of the table is a type and names; ``?`` marks a type that may be null."""
     lines = [line.split() for line in table.strip().splitlines()]
     return [
         {"name": name, "type": [kind[:-1], "null"] if kind.endswith("?") else kind}
@@ -241,7 +265,7 @@ def _record_type(name: str, fields: list[dict]) -> dict:
     return {"type": "record", "name": name, "fields": fields}
 
 
-# Version 3.3 of the public schema, field by field in its order.
+# Version 3.3 of the public schema, in the order of its fields.
 _CANDIDATE = """
 double jd
 int fid
@@ -319,6 +343,6 @@ _SCHEMA = fastavro.parse_schema(
         ],
     )
 )
-# What is read of a packet: the rest is skipped without being unpacked.
+# Only these fields are read; fastavro skips the others without unpacking them.
 _NEEDED = fastavro.parse_schema(_record_type("ztf.alert", [*_fields("string objectId\nlong candid"), *_IMAGES]))
 CANDIDATE_COLUMNS = [field["name"] for field in _fields(_CANDIDATE)]

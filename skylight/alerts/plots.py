@@ -1,25 +1,25 @@
-"""Triplets and the maps that explain them, drawn."""
+"""The figures of the chapter: triplets, error rates, class maps, and the maps that explain one alert."""
+
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skylight import plotting
-from skylight.alerts.triplets import CHANNELS, FILLING
+from skylight.alerts.triplets import CHANNELS, CLASSES, FILLING
+from skylight.plotting import MAP_TITLES, draw_map, map_scale
 
-TITLES = {
-    "gradcam": "Grad-CAM",
-    "saliency": "saliency",
-    "blanking": "blanking\n(drop in probability)",
-    "deep_shap": "SHAP\n(share of the score)",
-}
-SIGNED = ("blanking", "deep_shap")
 MASKED = "#d8b365"
 
 
 def draw_cutout(axes: Axes, pixels: np.ndarray) -> None:
-    """Draw one normalised cutout: grey from the sky's 2 sigma below to its 10 above at least, masked pixels in sand."""
+    """Draw one normalised cutout (63, 63) in grey, from 2 sigma below the sky to at least 10 above it.
+
+    Masked and missing pixels are sand-coloured.
+    """
     masked = (pixels == 0) | (pixels == FILLING)
     good = pixels[~masked]
     level = np.median(good) if good.size else 0
@@ -38,42 +38,127 @@ def draw_triplet(axes: list[Axes], triplet: np.ndarray, titles: bool = True) -> 
             ax.set_title(name)
 
 
-def draw_map(figure: Figure, axes: Axes, values: np.ndarray, signed: bool, percentile: float = 99.5) -> None:
-    """Draw a map (63, 63) with its colour bar, or say that it is 0 everywhere.
-
-    Signed ones are drawn about 0 up to the percentile of their sizes, others from 0 to the largest.
-    """
-    norm = plotting.diverging_norm(values, percentile) if signed else plt.Normalize(0, values.max() or 1)
-    shown = axes.imshow(values, norm=norm, cmap=plotting.DIVERGING if signed else "magma")
-    axes.set(xticks=[], yticks=[])
-    if values.any():
-        bar = figure.colorbar(shown, ax=axes, shrink=0.85)
-        bar.ax.tick_params(labelsize=6)
-        bar.formatter.set_powerlimits((-2, 3))
-        bar.ax.yaxis.get_offset_text().set_fontsize(6)
-    else:
-        axes.text(0.5, 0.5, "0 everywhere", ha="center", color="white", transform=axes.transAxes, fontsize=7)
-
-
 def nine_panels(triplet: np.ndarray, maps: dict[str, np.ndarray], title: str) -> Figure:
-    """The published figure of one alert: its cutouts; Grad-CAM, saliency and blanking; SHAP of each cutout.
+    """Draw the published figure of one alert: its cutouts; Grad-CAM, saliency and blanking; SHAP of each cutout.
 
     Parameters
     ----------
     triplet : (63, 63, 3)
     maps : dict
-        Name -> map of this alert, (63, 63, 1), of ``deep_shap`` (63, 63, 3).
+        Name -> map of this alert, (63, 63, 1); ``deep_shap`` is (63, 63, 3).
     title : str
     """
     figure, axes = plt.subplots(3, 3, figsize=(plotting.PAGE, plotting.PAGE * 0.93))
     draw_triplet(list(axes[0]), triplet)
     for ax, name in zip(axes[1], ("gradcam", "saliency", "blanking"), strict=True):
-        draw_map(figure, ax, maps[name][..., 0], name in SIGNED)
-        ax.set_title(TITLES[name].replace("\n", " "))
-    norm_of_all = plotting.diverging_norm(maps["deep_shap"], percentile=99.9)
+        draw_map(figure, ax, maps[name][..., 0], map_scale(name, maps[name]))
+        ax.set(xticks=[], yticks=[], title=MAP_TITLES[name])
+    scale = map_scale("deep_shap", maps["deep_shap"], percentile=99.9)  # one scale, to compare the cutouts
     for channel, (ax, name) in enumerate(zip(axes[2], CHANNELS, strict=True)):
-        shown = ax.imshow(maps["deep_shap"][..., channel], norm=norm_of_all, cmap=plotting.DIVERGING)
-        ax.set(xticks=[], yticks=[], title=f"SHAP of {name}")
-    figure.colorbar(shown, ax=axes[2, 2], shrink=0.85, label="of all three").ax.tick_params(labelsize=6)
+        draw_map(figure, ax, maps["deep_shap"][..., channel], scale)
+        ax.set(xticks=[], yticks=[], title=f"SHAP of {name}\n(share of the score)")
     figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def examples(triplets: dict[str, np.ndarray], rows: int) -> Figure:
+    """Draw triplets of two classes side by side.
+
+    Parameters
+    ----------
+    triplets : dict
+        Name of the class -> (N, 63, 63, 3), up to ``rows`` of each.
+    rows : int
+    """
+    figure = plt.figure(figsize=(plotting.PAGE, 1.17 * rows))
+    halves = figure.subfigures(1, len(triplets))
+    for half, (name, members) in zip(halves, triplets.items(), strict=True):
+        axes = half.subplots(rows, len(CHANNELS))
+        for line in axes[len(members) :].flat:
+            line.remove()
+        for number, (line, triplet) in enumerate(zip(axes, members, strict=False)):
+            draw_triplet(list(line), triplet, titles=number == 0)
+        half.suptitle(name, fontsize=10)
+    return figure
+
+
+def error_curves(rates: pd.DataFrame, metrics: dict) -> Figure:
+    """Draw the ROC curve, and both error rates against the threshold on the score, as in braai's paper.
+
+    Parameters
+    ----------
+    rates : DataFrame
+        Of `skylight.evaluation.classification.error_rates`.
+    metrics : dict
+        ``alerts`` (number), ``roc_auc``, ``false_negative_rate`` and ``false_positive_rate`` at a threshold of 0.5.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(plotting.PAGE, 2.9))
+    left.plot(rates["fpr"], 1 - rates["fnr"], drawstyle="steps-post")
+    left.plot([0, 1], [0, 1], ":", color="0.5", lw=0.8)
+    left.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    left.set_title(f"ROC, area {metrics['roc_auc']:.4f}, {metrics['alerts']:,} test alerts")
+    finite = np.isfinite(rates["threshold"])
+    for name, label in (("fnr", "false negatives / real"), ("fpr", "false positives / bogus")):
+        # Between two scores the rate is that of the higher one.
+        right.plot(rates["threshold"][finite], 100 * rates[name][finite], drawstyle="steps-post", label=label)
+    right.axvline(0.5, color="0.5", lw=0.8, ls=":")
+    right.set_yscale("symlog", linthresh=100 / metrics["alerts"])
+    right.set_yticks([0, 0.5, 1, 2, 5, 10, 20, 50, 100], ["0", "0.5", "1", "2", "5", "10", "20", "50", "100"])
+    right.minorticks_off()
+    right.set(xlabel="threshold on the score", ylabel="rate (%)", xlim=(0, 1), ylim=(0, 100))
+    fnr, fpr = 100 * metrics["false_negative_rate"], 100 * metrics["false_positive_rate"]
+    right.set_title(f"at 0.5: {fnr:.1f} % of real, {fpr:.1f} % of bogus misclassified")
+    right.legend(loc="upper center")
+    return figure
+
+
+def class_maps(table: pd.DataFrame, differences: dict[str, np.ndarray], generated: np.ndarray) -> Figure:
+    """Draw the class maps: one row per subcategory, and for each kind of map the alert shown and the generated map.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per subcategory and kind of map, in this order: ``subcategory``, ``map``, ``candid`` of the alert,
+        ``score`` (structural similarity), and ``note``, which says why there is no picture.
+    differences : dict
+        ``candid`` -> (63, 63), the difference image of the alert.
+    generated : (subcategories, kinds of map, 63, 63)
+    """
+    subcategories, kinds = (list(dict.fromkeys(table[name])) for name in ("subcategory", "map"))
+    size = (plotting.PAGE * 1.55, 1.3 * len(subcategories) + 0.4)
+    figure, axes = plt.subplots(len(subcategories), 2 * len(kinds), figsize=size, squeeze=False)
+    pairs = zip(axes.reshape(-1, 2), table.itertuples(), generated.reshape(-1, *generated.shape[2:]), strict=True)
+    for (image, picture), row, values in pairs:
+        if row.note:
+            for ax in (image, picture):
+                ax.set_axis_off()
+            words = textwrap.fill(row.note, 24)
+            reason = image.text(1.0, 0.5, words, ha="center", va="center", transform=image.transAxes, fontsize=6)
+            reason.set_in_layout(False)
+        else:
+            draw_cutout(image, differences[row.candid])
+            # Up to the maximum: in a map of few pixels, values below the 99.5th percentile are mostly noise.
+            draw_map(figure, picture, values, map_scale(row.map, values, percentile=100))
+            picture.set(xticks=[], yticks=[])
+            picture.set_title(f"similarity {row.score:.2f}", fontsize=7)
+    for kind, image, picture in zip(kinds, axes[0, ::2], axes[0, 1::2], strict=True):
+        title = MAP_TITLES[kind].split("\n")[0] + (" of DIFF" if kind == "deep_shap" else "")
+        picture.set_title(f"{title}\n{picture.get_title()}", fontsize=8)
+        image.set_title("DIFF", fontsize=8)
+    for ax, subcategory in zip(axes[:, 0], subcategories, strict=True):
+        ax.set_axis_on()
+        ax.set(xticks=[], yticks=[])
+        ax.set_ylabel(subcategory.replace("_", "\n", 1).replace("_", " "), fontsize=8)
+    return figure
+
+
+def maximization(images: np.ndarray) -> Figure:
+    """Draw the input that maximises each output, (2, 63, 63, 3), cutout by cutout."""
+    figure, axes = plt.subplots(len(CLASSES), len(CHANNELS), figsize=(plotting.PAGE * 0.8, 3.6))
+    for line, image, name in zip(axes, images, CLASSES, strict=True):
+        for channel, ax in enumerate(line):
+            shown = ax.imshow(image[..., channel], cmap="gray", vmin=images.min(), vmax=images.max())
+            ax.set(xticks=[], yticks=[], title=CHANNELS[channel])
+        line[0].set_ylabel(name)
+    figure.colorbar(shown, ax=axes, label="pixel of a normalised cutout", shrink=0.8)
     return figure

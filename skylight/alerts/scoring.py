@@ -1,4 +1,4 @@
-"""Scores of a stream of alerts: unpacked in one thread while the network runs in others, in flat memory."""
+"""Score a stream of alerts: one thread unpacks the next batch while the network scores the last one."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,24 +8,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skylight.alerts.packets import Alert, Rejected
+from skylight.alerts.packets import Alert
 from skylight.alerts.triplets import triplets
 from skylight.attribution.scoring import images_spec
+from skylight.rejected import Rejected
 
-BATCH = 64  # alerts in the network at once; as many again are being unpacked
+BATCH = 64  # alerts in the network at once; the next batch is unpacked meanwhile
 
 
 def score_stream(
     model: keras.Model, stream: Iterable[Alert | Rejected]
 ) -> Iterator[tuple[list[Alert], np.ndarray, np.ndarray, list[Rejected]]]:
-    """Score alerts batch by batch, in their order.
+    """Score alerts in batches, in their order.
 
     Parameters
     ----------
     model : keras.Model
         VGG6 with one output (the score of being real) or two (bogus, real).
     stream : iterable of Alert or Rejected
-        Of any length; at most two batches of it are in memory.
+        Of any length; at most two batches are in memory.
 
     Yields
     ------
@@ -34,7 +35,7 @@ def score_stream(
     scores : (B,) float32
         Probability of being real.
     rejected : list of Rejected
-        What could not be used among them.
+        The alerts of this batch that cannot be used.
     """
 
     @tf.function(input_signature=[images_spec(model)])

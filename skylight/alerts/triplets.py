@@ -1,12 +1,12 @@
-"""Alerts to triplets: the science, reference and difference cutout as a real-bogus network takes them.
+"""Make triplets of alerts: the normalised science, reference and difference cutout, the input of VGG6.
 
-As braai does (Duev et al. 2019, MNRAS 489, 3582, section 3, and its code): NaN becomes 0, each cutout is divided by
-its own L2 norm, smaller ones are filled up at the bottom and on the right with 1e-9.
+As in braai (Duev et al. 2019, MNRAS 489, 3582, section 3, and its code): NaN becomes 0, each cutout is divided by its
+own L2 norm, and a cutout smaller than 63 x 63 pixels is padded at the bottom and on the right with 1e-9.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,14 @@ import pandas as pd
 from npy_append_array import NpyAppendArray
 from tqdm import tqdm
 
-from skylight.alerts.packets import CUTOUTS, SIDE, Alert, Rejected, alerts, image
+from skylight.alerts.packets import CUTOUTS, SIDE, Alert, alerts, image
 from skylight.errors import InputError
+from skylight.rejected import Rejected, RejectionLog
 
 CLASSES = ["bogus", "real"]
 CHANNELS = ("SCI", "REF", "DIFF")
 FILLING = np.float32(1e-9)
+"""Value of the padding of a small cutout."""
 BATCH = 256  # alerts in memory at once
 
 
@@ -47,7 +49,13 @@ def triplet(alert: Alert) -> np.ndarray:
 
 
 def normalised(pixels: np.ndarray) -> np.ndarray:
-    """Replace NaN by 0 and divide by the L2 norm; `ValueError` where nothing is finite or the norm is 0."""
+    """Replace NaN by 0 and divide by the L2 norm.
+
+    Raises
+    ------
+    ValueError
+        No pixel is finite, or the norm is 0 or infinite.
+    """
     if not np.isfinite(pixels).any():
         raise ValueError("no pixel is finite")
     filled = np.where(np.isnan(pixels), 0, pixels.astype(np.float64))
@@ -58,7 +66,13 @@ def normalised(pixels: np.ndarray) -> np.ndarray:
 
 
 def triplets(stream: Iterable[Alert | Rejected]) -> Iterator[tuple[Alert, np.ndarray] | Rejected]:
-    """Make the triplet of every alert, one by one; an alert that has none comes out as `Rejected`."""
+    """Make the triplets of a stream of alerts, one at a time.
+
+    Yields
+    ------
+    (Alert, (63, 63, 3) float32) or Rejected
+        `Rejected` for an alert whose cutouts cannot be used, and for those that were rejected before.
+    """
     for alert in stream:
         if isinstance(alert, Rejected):
             yield alert
@@ -66,50 +80,88 @@ def triplets(stream: Iterable[Alert | Rejected]) -> Iterator[tuple[Alert, np.nda
         try:
             yield alert, triplet(alert)
         except ValueError as reason:
-            yield Rejected(alert.source, alert.candid, str(reason))
+            yield Rejected(alert.source, str(alert.candid), str(reason))
 
 
-def transform(paths: list[Path], labels: Path | None, max_rejected: float, out: Path) -> dict[str, int]:
-    """Write the triplets of a survey's alerts to the folder ``out``.
+@dataclass(frozen=True)
+class LabelledAlerts:
+    """The labelled alerts of a survey, as `write_triplets` wrote them.
 
-    ``triplets.npy`` (N, 63, 63, 3) float32, ``candid.npy`` (N,) int64, ``objectid.npy`` (N,) text and, where there is
-    a table of labels, ``label.npy`` (N,) int64 (0 bogus, 1 real). ``rejected.csv`` has a row ``packet,candid,reason``
-    for each packet that cannot be used. Everything streams: memory holds one batch, whatever the number of alerts.
+    Attributes
+    ----------
+    triplets : (N, 63, 63, 3) float32
+        Memory-mapped; `CHANNELS` names the last axis.
+    labels : (N,) int64
+        Index into `CLASSES`: 0 bogus, 1 real.
+    candids : (N,) int64
+        Identifiers of the alerts.
+    objectids : (N,) text
+        Identifiers of the objects that the alerts belong to.
+    """
+
+    triplets: np.ndarray
+    labels: np.ndarray
+    candids: np.ndarray
+    objectids: np.ndarray
+
+    def rows(self, candids: Iterable[int]) -> np.ndarray:
+        """Return the rows of these alerts, (M,) int, in the order of ``candids``.
+
+        Raises
+        ------
+        InputError
+            The survey has no such alert.
+        """
+        row_of = {candid: row for row, candid in enumerate(self.candids.tolist())}
+        try:
+            return np.array([row_of[candid] for candid in candids], dtype=int)
+        except KeyError as error:
+            raise InputError(f"candid {error.args[0]}: not among the {len(self.candids)} triplets") from None
+
+
+def load(folder: Path) -> LabelledAlerts:
+    """Open the arrays that `write_triplets` wrote with a table of labels."""
+    pixels = np.load(folder / "triplets.npy", mmap_mode="r")
+    return LabelledAlerts(pixels, *(np.load(folder / f"{name}.npy") for name in ("label", "candid", "objectid")))
+
+
+def write_triplets(paths: list[Path], labels: Path | None, max_rejected: float, folder: Path) -> dict[str, int]:
+    """Write the triplets of alerts to the folder ``folder``.
+
+    ``triplets.npy`` (N, 63, 63, 3) float32, ``candid.npy`` (N,) int64, ``objectid.npy`` (N,) text and, if there is a
+    table of labels, ``label.npy`` (N,) int64 (0 bogus, 1 real). ``rejected.csv`` (``source,id,reason``) lists the
+    packets that cannot be used. Memory holds one batch, whatever the number of alerts.
 
     Parameters
     ----------
     paths : list of Path
         Files, folders or the standard input, see `skylight.alerts.packets.alerts`.
     labels : Path or None
-        Table with the columns ``candid`` and ``label``.
+        Table with the columns ``candid`` and ``label``. An alert that is not in it is rejected.
     max_rejected : float
-        Share of the packets that may be unusable before it is an error.
-    out : Path
-        Made here.
+        Largest share of the packets that may be rejected.
+    folder : Path
+        It must not exist.
 
     Returns
     -------
     dict
-        Number of ``triplets`` and ``rejected``, and of each class where there are labels.
+        Number of ``triplets`` and ``rejected``, and of each class if there are labels.
 
     Raises
     ------
     InputError
-        Nothing is left, too many were rejected, or paths or labels are not what they should be.
+        Too many packets are rejected, none is left, a path does not exist, or the table of labels is faulty.
     """
     label_of = None if labels is None else read_labels(labels)
-    counts, first = Counter(triplets=0, rejected=0), None
-    out.mkdir(parents=True)
-    with _Columns(out) as columns, (out / "rejected.csv").open("w", newline="") as file:
-        rejected = csv.writer(file, lineterminator="\n")
-        rejected.writerow(("packet", "candid", "reason"))
+    counts = Counter(triplets=0)
+    folder.mkdir(parents=True)
+    with _Columns(folder) as columns, RejectionLog(folder / "rejected.csv") as log:
         for made in tqdm(triplets(alerts(paths)), unit=" alerts", desc="triplets", disable=None):
             if not isinstance(made, Rejected) and label_of is not None and made[0].candid not in label_of:
-                made = Rejected(made[0].source, made[0].candid, f"no label in {labels.name}")
+                made = Rejected(made[0].source, str(made[0].candid), f"no label in {labels.name}")
             if isinstance(made, Rejected):
-                first = first or made
-                counts["rejected"] += 1
-                rejected.writerow((made.source, made.candid, made.reason))
+                log.add(made)
                 continue
             alert, pixels = made
             row = {"triplets": pixels, "candid": np.int64(alert.candid), "objectid": np.str_(alert.objectid)}
@@ -118,19 +170,12 @@ def transform(paths: list[Path], labels: Path | None, max_rejected: float, out: 
                 counts[CLASSES[row["label"]]] += 1
             columns.append(row)
             counts["triplets"] += 1
-    packets = counts["triplets"] + counts["rejected"]
-    if (first and counts["rejected"] > max_rejected * packets) or not counts["triplets"]:
-        raise InputError(
-            f"{counts['rejected']} of {packets} packets rejected, more than max_rejected ({max_rejected:g})"
-            + (f"; the first: {first.source}: {first.reason}" if first else "")
-        )
-    if first:
-        print(f"rejected {counts['rejected']} of {packets} packets, see rejected.csv")
-    return dict(counts)
+    log.check(counts["triplets"] + log.count, max_rejected, "realbogus.transform.max_rejected", "packets")
+    return dict(counts) | {"rejected": log.count}
 
 
 class _Columns:
-    """One ``.npy`` a column in a folder, written a batch of rows at a time."""
+    """Writes rows to one ``.npy`` file per column, a batch of rows at a time."""
 
     def __init__(self, folder: Path):
         self._folder, self._files, self._rows = folder, {}, []
@@ -160,17 +205,22 @@ class _Columns:
 
 
 def read_labels(path: Path) -> dict[int, int]:
-    """Read candid -> label (0 bogus, 1 real) from a table like the published one; other columns are ignored.
+    """Read the labels of alerts from a CSV table with the columns ``candid`` and ``label``; others are ignored.
+
+    Returns
+    -------
+    dict
+        candid -> 0 (bogus) or 1 (real).
 
     Raises
     ------
     InputError
-        The file is missing, lacks a column, has a candid twice, or a label that is neither 0 nor 1.
+        The file is missing, lacks a column, has a candid twice, or has a label other than 0 and 1.
     """
     try:
         table = pd.read_csv(path, usecols=["candid", "label"])
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; it has a row candid,label an alert") from None
+        raise InputError(f"{path}: no such file; it must be a table with the columns candid and label") from None
     except ValueError as error:
         raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
     for wrong, what in ((table["candid"].duplicated(), "candid twice"), (~table["label"].isin([0, 1]), "bad label")):

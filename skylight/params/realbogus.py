@@ -12,10 +12,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Data(Section):
-    """Where the alert packets and their labels are."""
+    """The alert packets and their labels."""
 
-    path: str = Field(description="a file of packets, or a folder of them")
-    labels: str = Field(description="table with the columns candid and label (0 bogus, 1 real)")
+    path: str = Field(description="a file of alert packets, or a folder of them")
+    labels: str = Field(description="CSV table with the columns candid and label (0 bogus, 1 real)")
 
 
 class Simulate(Section):
@@ -28,14 +28,14 @@ class Simulate(Section):
 class Transform(Section):
     """Packets to triplets."""
 
-    max_rejected: Share
+    max_rejected: Share = Field(description="largest share of the packets that may be rejected")
 
 
 class Train(Section):
     """The training of the network."""
 
     test_fraction: Fraction
-    validation_fraction: Fraction = Field(description="of what the test part leaves")
+    validation_fraction: Fraction = Field(description="share of the alerts outside of the test part")
     split_seed: Seed
     epochs: int = Field(ge=1)
     patience: int = Field(ge=0, description="epochs without a smaller validation loss before the training stops")
@@ -45,7 +45,7 @@ class Train(Section):
 
 
 class Subcategories(Section):
-    """The rule that tells the subcategories of real and of bogus apart; see `skylight.alerts.subcategories`."""
+    """The rule that sorts alerts into subcategories; see `skylight.alerts.subcategories`."""
 
     peak_snr: float = Field(gt=0)
     peak_axis_ratio: Share
@@ -57,18 +57,19 @@ class Subcategories(Section):
 class Heatmaps(Section):
     """The explanations of single alerts."""
 
-    misclassified: int = Field(ge=0)
+    max_misclassified: int = Field(ge=0)
     min_probability: Share
     max_objects_per_subcategory: int = Field(ge=1)
-    background: int = Field(ge=1)
+    background: int = Field(ge=1, description="training triplets that SHAP compares with")
     seed: Seed
+    subcategories: Subcategories
 
 
 class ClassMaps(Section):
     """The explanations of classes."""
 
     candidate_probability: Share
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, description="filters of the first layers of the GAN")
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
@@ -86,6 +87,5 @@ class Realbogus(Section):
     simulate: Simulate
     transform: Transform
     train: Train
-    subcategories: Subcategories
     heatmaps: Heatmaps
     class_maps: ClassMaps

@@ -1,4 +1,4 @@
-"""Train VGG6 with two outputs on the triplets (braXAI's network; Duev et al. 2019, section 3)."""
+"""Train VGG6 with two outputs on the triplets (the network of braXAI; Duev et al. 2019, section 3)."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import callbacks, optimizers
 
 from skylight import params
-from skylight.alerts.triplets import CLASSES
+from skylight.alerts.triplets import CLASSES, load
 from skylight.errors import InputError, script
 from skylight.networks.vgg6 import vgg6
 from skylight.outputs import save_table, writing
@@ -22,14 +22,14 @@ DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
 @script
 def main() -> None:
     settings = params.load().realbogus.train
-    triplets = np.load(DATA / "triplets.npy", mmap_mode="r")
-    labels, candids, objects = (np.load(DATA / f"{name}.npy") for name in ("label", "candid", "objectid"))
-    part = parts(objects, settings.test_fraction, settings.validation_fraction, settings.split_seed)
-    save_table(OUT / "tables/split.csv", pd.DataFrame({"candid": candids, "part": part}))
+    survey = load(DATA)
+    triplets, labels = survey.triplets, survey.labels
+    part = parts(survey.objectids, settings.test_fraction, settings.validation_fraction, settings.split_seed)
+    save_table(OUT / "tables/split.csv", pd.DataFrame({"candid": survey.candids, "part": part}))
     train, held_out = part == "train", np.flatnonzero(part == "validation")
     for index, name in enumerate(CLASSES):
         if not (labels[train] == index).any():
-            raise InputError(f"{DATA}/label.npy: no {name} in the training part, both classes are needed")
+            raise InputError(f"{DATA}/label.npy: no {name} alert in the training part, both classes are needed")
 
     deterministic(settings.seed)
     model = vgg6(len(CLASSES))

@@ -1,4 +1,4 @@
-"""Alert packets: written as the survey writes them, read from anywhere, and damage that costs one packet."""
+"""Alert packets: written as the survey writes them, read from files and streams, and damaged ones skipped."""
 
 import gzip
 import io
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from skylight.alerts import packets as ztf_alerts
-from skylight.alerts.packets import CUTOUTS, Rejected, alerts, containers, image, packed, write
+from skylight.alerts.packets import CUTOUTS, alerts, containers, image, packed, write
 from skylight.errors import InputError
+from skylight.rejected import Rejected
 
 REQUIRED = {
     "jd": 2458882.06,
@@ -45,7 +46,7 @@ def packet(candid: int) -> dict:
 
 @pytest.fixture
 def file(tmp_path):
-    """Write a file of packets with these candids; give its path."""
+    """Return a function that writes a file of packets with these candids and returns its path."""
 
     def make(*candids, name="packets.avro"):
         path = tmp_path / name
@@ -57,17 +58,17 @@ def file(tmp_path):
 
 
 def read(data: bytes) -> list:
-    """Candids of what comes out of a stream, or the reasons."""
+    """Return the candids of the alerts in a stream, or the reasons why they were rejected."""
     stream = containers(io.BytesIO(data), "stream")
     return [each.reason if isinstance(each, Rejected) else each.candid for each in stream]
 
 
-def test_what_is_written_has_the_schema_and_the_fits_header_of_a_real_packet(real_data, file):
+def test_written_packets_have_the_schema_and_fits_header_of_a_real_packet(real_data, file):
     real = min(real_data("ztf_alerts").glob("*.avro"))
     published, ours = (fastavro.block_reader(path.open("rb")) for path in (real, file(1)))
 
     def bare(schema):
-        """Names and types, in their order, without documentation, defaults and namespaces."""
+        """Return names and types, in their order, without documentation, defaults and namespaces."""
         if isinstance(schema, list):
             return [bare(each) for each in schema]
         if not isinstance(schema, dict):
@@ -98,14 +99,14 @@ def test_files_folders_and_streams_give_the_same_alerts(file, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("shape", [(63, 63), (63, 41), (17, 63)])
-def test_a_cutout_comes_back_as_it_was(shape):
+def test_packing_and_unpacking_a_cutout_changes_nothing(shape):
     pixels = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     pixels[3, 5] = np.nan
     assert np.array_equal(image(packed(pixels)), pixels, equal_nan=True)
     assert packed(pixels) == packed(pixels)
 
 
-def test_damage_costs_what_is_damaged_and_no_more(file):
+def test_only_damaged_packets_are_rejected(file):
     first, second, third = (file(candid).read_bytes() for candid in (1, 2, 3))
     cut = read(first + second[:-500] + third)
     assert (cut[0], cut[-1], len(cut)) == (1, 3, 3) and "corrupt" in cut[1]
@@ -126,14 +127,14 @@ def test_damage_costs_what_is_damaged_and_no_more(file):
     assert "a field of" in result[0] and result[-1] == 3
 
 
-def test_another_schema_is_told_and_passed(file, tmp_path):
+def test_packets_of_another_schema_are_rejected(file, tmp_path):
     schema = {"type": "record", "name": "lsst.alert", "fields": [{"name": "candid", "type": "long"}]}
     with (tmp_path / "other.avro").open("wb") as stream:
         fastavro.writer(stream, fastavro.parse_schema(schema), [{"candid": 5}])
     assert read((tmp_path / "other.avro").read_bytes() + file(7).read_bytes()) == ["not the schema of a ZTF alert", 7]
 
 
-def test_bad_cutouts_are_told():
+def test_bad_cutouts_are_errors_with_the_reason():
     good = packed(np.ones((63, 63), np.float32))
     for bad, reason in (
         (b"nothing", "not gzip"),
@@ -145,7 +146,7 @@ def test_bad_cutouts_are_told():
             image(bad)
 
 
-def test_paths_that_lead_nowhere_are_named(tmp_path):
+def test_missing_files_and_empty_folders_are_errors(tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no such file or folder"):
         list(alerts([tmp_path / "nowhere"]))
     with pytest.raises(InputError, match=r"no \.avro file"):
@@ -173,3 +174,10 @@ def test_memory_does_not_grow_with_the_stream(file):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 2**18
+
+
+def test_a_damaged_packet_has_a_source_and_no_identifier(file):
+    first, second = (file(candid).read_bytes() for candid in (1, 2))
+    good, bad = containers(io.BytesIO(first + second[:-500]), "night.avro")
+    assert (good.source, good.objectid) == ("night.avro", "ZTF1")
+    assert (bad.source, bad.id) == ("night.avro #2", "")
