@@ -1,4 +1,4 @@
-"""Handwritten digits: those that come with scikit-learn, or MNIST where the user has it."""
+"""Handwritten digits: those that come with scikit-learn, or MNIST from a file of the user."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """Images (N, H, W, 1) float32 in [0, 1] and labels (N,) 0 to 9, of both parts."""
+    """Images (N, H, W, 1) float32 in [0, 1] and labels (N,), 0 to 9, of the training and the test part."""
 
     x_train: np.ndarray
     y_train: np.ndarray
@@ -28,10 +28,10 @@ def read_digits(mnist: str | None, test_fraction: float, seed: int) -> Digits:
     Parameters
     ----------
     mnist : str or None
-        ``mnist.npz`` as Keras has it (LeCun et al. 1998): 28 x 28 pixels, 0 to 255. None is the set of scikit-learn:
-        1,797 digits of 43 people, 8 x 8 pixels, 0 to 16 (Alpaydin & Kaynak 1998, UCI).
+        Path of ``mnist.npz``, the file that Keras uses (LeCun et al. 1998): 28 x 28 pixels, 0 to 255. None stands for
+        the digits of scikit-learn: 1,797 digits by 43 people, 8 x 8 pixels, 0 to 16 (Alpaydin & Kaynak 1998, UCI).
     test_fraction, seed : float, int
-        How scikit-learn's are split; each digit keeps its share.
+        For the split of scikit-learn's digits, which is stratified by digit.
 
     Raises
     ------
@@ -54,3 +54,19 @@ def read_digits(mnist: str | None, test_fraction: float, seed: int) -> Digits:
             raise InputError(f"{mnist}: y_{part} must be digits, 0 to 9")
         arrays[f"x_{part}"] = (images[..., None] / 255).astype(np.float32)
     return Digits(**{name: arrays[name] for name in ARRAYS})
+
+
+def first_correct(labels: np.ndarray, predicted: np.ndarray) -> list[int]:
+    """Return one row per digit: the first that is predicted correctly, or the first one if none is.
+
+    Parameters
+    ----------
+    labels, predicted : array
+        (N,), the true and the predicted digits.
+    """
+    rows = []
+    for digit in np.unique(labels):
+        members = np.flatnonzero(labels == digit)
+        correct = members[predicted[members] == digit]
+        rows.append(int((correct if len(correct) else members)[0]))
+    return rows

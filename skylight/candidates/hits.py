@@ -1,11 +1,12 @@
 """Candidates of the High cadence Transient Survey (HiTS; Foerster et al. 2016, ApJ 832, 155), in chunks.
 
-A chunk is a dictionary of arrays: ``temp_images``, ``sci_images``, ``diff_images`` and ``SNR_images``, one row of
-21 x 21 = 441 pixels a candidate, and ``labels``, 1 for a real source and 0 for an artifact of the subtraction
-(Cabrera-Vives et al. 2017, ApJ 836, 97). It is published as a pickle; the same arrays in a ``.npz`` file are the
-default here, because a pickle can run any code when it is read. Pickles are read with everything but arrays refused.
+A chunk is a file with a dictionary of arrays: ``temp_images``, ``sci_images``, ``diff_images`` and ``SNR_images``,
+with one row of 21 x 21 = 441 pixels per candidate, and ``labels``, 1 for a real source and 0 for an artifact of the
+subtraction (Cabrera-Vives et al. 2017, ApJ 836, 97). Published chunks are pickles. A pickle can run any code when it is
+read; here, one that names anything but arrays is refused. The default is a ``.npz`` file with the same arrays.
 
-A survey is a folder of chunks ``train/``, ``validation/`` and ``test/``, read in the order of their names.
+A survey is a folder with the folders ``train/``, ``validation/`` and ``test/`` of chunks, read in the order of their
+names.
 """
 
 import pickle
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from skylight.arrays import check_names, read_npz
 from skylight.errors import InputError
+from skylight.rejected import Rejected, RejectionLog
 
 PARTS = ("train", "validation", "test")
 CHANNELS = {
@@ -34,7 +36,7 @@ SEEING = 1.9  # pixels, the standard deviation of a point source in the survey's
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """The candidates of one file, as they stand there.
+    """The candidates of one file, unchanged.
 
     Attributes
     ----------
@@ -49,7 +51,7 @@ class Chunk:
 
 
 def chunk_files(folder: str | Path) -> list[Path]:
-    """The chunks in a folder, in the order of their names; `InputError` if there are none."""
+    """Return the chunks in a folder, in the order of their names; `InputError` if there are none."""
     paths = sorted(path for path in Path(folder).glob("*") if path.suffix in (".npz", ".pkl"))
     if not paths:
         raise InputError(f"{folder}: no chunks (.npz or .pkl) in this folder")
@@ -62,8 +64,8 @@ def read_chunk(path: str | Path, labelled: bool = True) -> Chunk:
     Raises
     ------
     InputError
-        The file is missing, truncated or of another format; it lacks a channel, or labels where ``labelled``; the
-        stamps are of another size; channels or labels differ in length; or a pickle names anything but arrays.
+        The file is missing, truncated or of another format; a channel is missing, or the labels where ``labelled``;
+        the stamps have another size; channels or labels differ in length; or a pickle names anything but arrays.
     """
     path = Path(path)
     needed = (*CHANNELS.values(), *(["labels"] if labelled else []))
@@ -79,7 +81,7 @@ def read_chunk(path: str | Path, labelled: bool = True) -> Chunk:
 
 
 def write_chunk(path: Path, stamps: np.ndarray, labels: np.ndarray) -> None:
-    """Write stamps (N, 21, 21, 4) and labels (N,) as ``.npz``, or as the published pickle where ``path`` ends so."""
+    """Write stamps (N, 21, 21, 4) and labels (N,) as ``.npz``, or as a pickle if the path ends with ``.pkl``."""
     arrays = {key: stamps[..., i].reshape(len(stamps), -1) for i, key in enumerate(CHANNELS.values())}
     arrays["labels"] = labels
     if path.suffix == ".pkl":
@@ -89,9 +91,9 @@ def write_chunk(path: Path, stamps: np.ndarray, labels: np.ndarray) -> None:
 
 
 def scaled(stamps: np.ndarray) -> np.ndarray:
-    """Scale every stamp (..., 21, 21, C) to [0, 1] one by one; then bad pixels are 0, as published.
+    """Scale each stamp of (..., 21, 21, C) by itself to [0, 1], then set bad pixels to 0, as published.
 
-    A stamp whose good pixels are all equal becomes 0.
+    A stamp becomes 0 everywhere if its good pixels are all equal.
     """
     good = np.isfinite(stamps)
     low = np.where(good, stamps, np.inf).min(axis=(-3, -2), keepdims=True)
@@ -102,10 +104,10 @@ def scaled(stamps: np.ndarray) -> np.ndarray:
 
 
 def measured_snr(stamps: np.ndarray) -> np.ndarray:
-    """Signal-to-noise ratio of a point source in the middle of each stamp, from the SNR difference.
+    """Compute the signal-to-noise ratio of a point source in the middle of each stamp, from the SNR difference.
 
-    The optimal sum of pixels for a Gaussian of the survey's median seeing, sum(p s) / sqrt(sum(p^2)) over the good
-    pixels (Horne 1986, PASP 98, 609). Negative where the difference is.
+    It is the optimally weighted sum of the good pixels s, sum(p s) / sqrt(sum(p^2)), where p is a Gaussian with the
+    width of the survey's median seeing (Horne 1986, PASP 98, 609). It is negative for a negative difference.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ def measured_snr(stamps: np.ndarray) -> np.ndarray:
 
 
 def faults(chunk: Chunk) -> dict[int, str]:
-    """The candidates that cannot be used: row -> what is wrong with it, in the order of the rows."""
+    """Return the candidates that cannot be used: row -> what is wrong with it, in the order of the rows."""
     empty = ~np.isfinite(chunk.stamps).any(axis=(1, 2))
     found = {
         int(row): f"{list(CHANNELS)[channel]} stamp has no good pixel"
@@ -140,15 +142,15 @@ def faults(chunk: Chunk) -> dict[int, str]:
 
 
 def good_candidates(path: str | Path, labelled: bool = True) -> tuple[Chunk, np.ndarray, dict[int, str]]:
-    """Read a chunk without its bad candidates: the others, their rows in the file (M,), and the `faults`."""
+    """Read a chunk: return its good candidates, their rows in the file (M,), and the `faults` of the others."""
     chunk = read_chunk(path, labelled)
     bad = faults(chunk)
     kept = np.setdiff1d(np.arange(len(chunk.stamps)), list(bad))
     return Chunk(chunk.stamps[kept], None if chunk.labels is None else chunk.labels[kept]), kept, bad
 
 
-def scale_part(folder: Path, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write the scaled stamps of all good candidates of a part to ``out``, chunk by chunk.
+def scale_part(folder: Path, out: Path, rejected: RejectionLog) -> pd.DataFrame:
+    """Write the scaled stamps of all good candidates of a part to a file, chunk by chunk.
 
     Parameters
     ----------
@@ -156,34 +158,69 @@ def scale_part(folder: Path, out: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         The part's chunks.
     out : Path
         ``.npy`` file to be made, (N, 21, 21, 4) float32.
+    rejected : RejectionLog
+        Gets the other candidates. They have no identifier; the source is ``<part>/<file> row <row>``.
 
     Returns
     -------
-    kept, rejected : pandas.DataFrame
-        A row a candidate: ``chunk`` (the file's name without its ending), ``row``, and ``label`` and ``snr``
-        (`measured_snr`) of those kept, the ``reason`` of the others.
+    pandas.DataFrame
+        One row per good candidate: ``chunk`` (the file's name without its ending), ``row``, ``label`` and ``snr``
+        (`measured_snr`).
+
+    Raises
+    ------
+    InputError
+        A chunk cannot be read, or there is no good candidate of one of the classes.
     """
-    kept, rejected = [], []
-    paths = chunk_files(folder)
+    kept = []
     with NpyAppendArray(out) as file:
-        for path in tqdm(paths, desc=str(folder), unit="chunk", disable=None):
+        for path in tqdm(chunk_files(folder), desc=str(folder), unit="chunk", disable=None):
             chunk, rows, bad = good_candidates(path)
             if len(rows):
                 file.append(scaled(chunk.stamps))
             snr = measured_snr(chunk.stamps)
             table = {"chunk": path.stem, "row": rows, "label": chunk.labels.astype(int), "snr": snr}
             kept.append(pd.DataFrame(table))
-            bad_rows = np.array(list(bad), dtype=int)
-            rejected.append(pd.DataFrame({"chunk": path.stem, "row": bad_rows, "reason": list(bad.values())}))
+            for row, reason in bad.items():
+                rejected.add(Rejected(f"{path.parent.name}/{path.name} row {row}", "", reason))
     kept = pd.concat(kept, ignore_index=True)
     for label, kind in ((0, "artifact"), (1, "real source")):
         if not (kept["label"] == label).any():
             raise InputError(f"{folder}: no {kind} among the {len(kept)} good candidates")
-    return kept, pd.concat(rejected, ignore_index=True)
+    return kept
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The candidates of a part, as the networks take them.
+
+    Attributes
+    ----------
+    stamps : array
+        (N, 21, 21, 4) float32, memory-mapped; each stamp is `scaled`.
+    table : pandas.DataFrame
+        One row per candidate, with the columns of `scale_part`.
+    """
+
+    stamps: np.ndarray
+    table: pd.DataFrame
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,), 1 for a real source and 0 for an artifact."""
+        return self.table["label"].to_numpy()
+
+
+def load(folder: str | Path, part: str) -> Candidates:
+    """Open the candidates of a part (one of `PARTS`) that the stage supernovae-transform wrote to a folder."""
+    folder = Path(folder)
+    return Candidates(np.load(folder / f"{part}.npy", mmap_mode="r"), pd.read_csv(folder / f"{part}.csv"))
 
 
 def footprints(truth: str | Path, part: str, candidates: pd.DataFrame) -> np.ndarray:
-    """Where the point source of each candidate is, from the truth of a simulated survey; for the evaluation only.
+    """Read where the point source of each candidate is, from the truth of a simulated survey.
+
+    Only the evaluation uses it.
 
     Parameters
     ----------
@@ -205,7 +242,7 @@ def footprints(truth: str | Path, part: str, candidates: pd.DataFrame) -> np.nda
 
 
 def _channel(path: Path, name: str, values: np.ndarray) -> np.ndarray:
-    """One channel as (N, 21, 21) float32."""
+    """Return one channel as (N, 21, 21) float32."""
     if values.dtype.kind not in "fiu":
         raise InputError(f"{path}: {name} must be numbers, got {values.dtype}")
     if values.ndim < 2 or values.shape[1:] not in ((SIZE * SIZE,), (SIZE, SIZE)):
@@ -218,10 +255,10 @@ def _read_pickle(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: no such file")
     try:
         with path.open("rb") as file:
-            content = _Arrays(file, encoding="bytes").load()  # written by Python 2: texts come as bytes
+            content = _Arrays(file, encoding="bytes").load()  # Python 2 wrote them: names are bytes
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # whatever the bytes of a broken pickle lead to
+    except Exception as error:  # a broken pickle can raise any exception
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: not a whole pickle ({reason})") from None
     if not isinstance(content, dict):
@@ -236,7 +273,7 @@ def _read_pickle(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 class _Arrays(pickle.Unpickler):
-    """An unpickler that makes NumPy arrays, and refuses every other name in a pickle before it is imported."""
+    """Unpickles NumPy arrays, and refuses every other name in a pickle before it is imported."""
 
     ADMITTED = frozenset(
         [("_codecs", "encode"), ("numpy", "ndarray"), ("numpy", "dtype")]

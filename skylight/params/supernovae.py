@@ -1,5 +1,6 @@
 """Parameters of the supernovae chapter."""
 
+import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -21,48 +22,56 @@ Edges = Annotated[list[Snr], Field(min_length=2), AfterValidator(_ascending)]
 
 
 class Data(Section):
-    """Where the survey's chunks are."""
+    """Where the survey is."""
 
-    path: str
-    truth: str | None = Field(
-        description="folder of the point sources' footprints, for the evaluation; null if unknown"
-    )
-    max_rejected: int = Field(ge=0, description="candidates that may be unusable before it is an error")
+    path: str = Field(description="folder with train/, validation/ and test/, each a folder of chunks")
+    truth: str | None = Field(description="folder of the sources' footprints, for the evaluation; null if unknown")
 
 
 class Simulate(Section):
     """The simulated survey."""
 
-    train: int = Field(ge=20)
+    train: int = Field(ge=20, description="candidates in the training part, half of them real sources")
     validation: int = Field(ge=20)
     test: int = Field(ge=20)
-    chunk: int = Field(ge=1)
+    chunk: int = Field(ge=1, description="candidates in a file")
     snr: Edges = Field(max_length=2, description="of the faintest and of the brightest real source")
     seed: Seed
 
 
+class Transform(Section):
+    """The arrays for the networks."""
+
+    max_rejected: float = Field(ge=0, lt=1, description="largest share of the candidates that may be unusable")
+
+
 class Network(Section):
-    """How a network brings the four quarter turns together, and how many of it are trained."""
+    """One network."""
 
-    pooling: Literal["concatenation", "cyclic_average"]
+    pooling: Literal["concatenation", "cyclic_average"] = Field(description="how the four turns are combined")
     batch_normalization: bool
-    members: int = Field(ge=1, description="networks that differ in their seed; more than one make an ensemble")
+    members: int = Field(ge=1, description="trainings with different seeds; more than one form an ensemble")
 
 
-class Networks(Section):
-    """The three networks."""
+def _names(networks: dict[str, Network]) -> dict[str, Network]:
+    for name in networks:
+        if not re.fullmatch("[A-Za-z0-9_-]+", name):
+            raise ValueError(f"names must consist of letters, digits, _ and -, got {name!r}")
+    for name in ("deep_hits", "cap"):
+        if name not in networks:
+            raise ValueError(f"must have a network {name}, which the others are compared with or the figures show")
+    return networks
 
-    deep_hits: Network
-    cap: Network
-    cap_bn: Network
+
+Networks = Annotated[dict[str, Network], AfterValidator(_names)]
 
 
 class Build(Section):
-    """What all networks share."""
+    """What all networks have in common."""
 
-    width: float = Field(gt=0, description="factor on the filters of every convolution")
+    width: float = Field(gt=0, description="factor on the number of filters of every convolution")
     negative_slope: float = Field(ge=0, lt=1, description="of the leaky ReLU; 0 is ReLU")
-    dropout: float = Field(ge=0, lt=1)
+    dropout: float = Field(ge=0, lt=1, description="share of the hidden dense units")
     momentum: float = Field(gt=0, lt=1, description="of every batch normalisation")
 
 
@@ -72,26 +81,26 @@ class Train(Section):
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    halve_every: int = Field(ge=1, description="steps after which the learning rate is halved, again and again")
+    halve_every: int = Field(ge=1, description="steps between two halvings of the learning rate")
     momentum: float = Field(ge=0, lt=1, description="of the stochastic gradient descent")
-    seed: Seed = Field(description="of the first member; the others have the next ones")
+    seed: Seed = Field(description="of the first member; the next ones count up")
 
 
 class Test(Section):
-    """The test tables."""
+    """The tables of the test."""
 
-    bootstrap: int = Field(ge=2)
-    snr_edges: Edges
+    bootstrap: int = Field(ge=2, description="samples for the errors")
+    snr_edges: Edges = Field(description="of the bins of signal-to-noise ratio")
     seed: Seed
 
 
 class Heatmaps(Section):
     """The relevance maps."""
 
-    candidates: int = Field(ge=2, description="of the test part that are explained by every rule, half of each class")
-    max_misclassified: int = Field(ge=1, description="most misclassified candidates explained, of each class")
-    rules: list[str] = Field(min_length=1)
-    rule: str = Field(description="the one of these that the figures of single candidates show")
+    candidates: int = Field(ge=2, description="test candidates on which the maps are measured, half of each class")
+    max_misclassified: int = Field(ge=1, description="largest number of misclassified ones besides, of each class")
+    rules: list[str] = Field(min_length=1, description="rules of LRP, by name")
+    rule: str = Field(description="the rule of the figures of single candidates, one of rules")
 
     @model_validator(mode="after")
     def _rule_is_one_of_rules(self):
@@ -108,7 +117,7 @@ class Digits(Section):
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     test_fraction: float = Field(gt=0, lt=1, description="of scikit-learn's digits; MNIST has its own test part")
-    rules: list[str] = Field(min_length=1)
+    rules: list[str] = Field(min_length=1, description="rules of LRP, by name")
     seed: Seed
 
 
@@ -117,6 +126,7 @@ class Supernovae(Section):
 
     data: Data
     simulate: Simulate
+    transform: Transform
     networks: Networks
     build: Build
     train: Train
@@ -126,15 +136,11 @@ class Supernovae(Section):
 
     @property
     def network_options(self) -> dict[str, dict]:
-        """Network -> the arguments that `skylight.networks.deep_hits.deep_hits` builds it from."""
-        names = type(self.networks).model_fields
-        return {
-            name: getattr(self.networks, name).model_dump(exclude={"members"}) | self.build.model_dump()
-            for name in names
-        }
+        """Network -> the arguments of `skylight.networks.deep_hits.deep_hits`."""
+        build = self.build.model_dump()
+        return {name: network.model_dump(exclude={"members"}) | build for name, network in self.networks.items()}
 
     @property
     def members(self) -> dict[str, list[str]]:
         """Network -> the names of its members: ``cap_0``, ``cap_1``, ..."""
-        names = type(self.networks).model_fields
-        return {name: [f"{name}_{i}" for i in range(getattr(self.networks, name).members)] for name in names}
+        return {name: [f"{name}_{i}" for i in range(network.members)] for name, network in self.networks.items()}

@@ -1,4 +1,4 @@
-"""Simulate HiTS-like candidates in the survey's chunks, and the truth about them for the evaluation."""
+"""Simulate HiTS candidates in the file format of the survey, and where their sources are, for the evaluation."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Test the networks and the ensemble (Reyes et al. 2018, table II): rates, trade-off, dependence on SNR, invariance."""
+"""Test the networks and the ensemble (Reyes et al. 2018, table II): error rates by threshold and SNR, invariance."""
 
 from pathlib import Path
 
@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
+from skylight.attribution.orientation import turned
+from skylight.candidates import hits
 from skylight.errors import script
 from skylight.evaluation.bootstrap import resamples
 from skylight.evaluation.detection import accuracy_gain, rates_by_snr, rates_with_errors, trade_off
-from skylight.evaluation.rotation_equivariance import TURNS, turned
+from skylight.evaluation.rotation_equivariance import TURNS
 from skylight.networks.deep_hits import load_deep_hits
 from skylight.outputs import save_json, save_table
 
@@ -21,20 +23,19 @@ CHUNK = 5000  # candidates turned at once
 def main() -> None:
     supernovae = params.load().supernovae
     settings = supernovae.test
-    images = np.load(DATA / "test.npy", mmap_mode="r")
-    candidates = pd.read_csv(DATA / "test.csv")
-    labels = candidates["label"].to_numpy()
+    test = hits.load(DATA, "test")
+    labels, snr = test.labels, test.table["snr"].to_numpy()
 
     scores, invariance = {}, {}
     for network, members in supernovae.members.items():
         answers = []
         for member in members:
             model = load_deep_hits(OUT / "networks" / member, **supernovae.network_options[network])
-            answers.append(predict(model, images, 0))
+            answers.append(predict(model, test.stamps, 0))
         scores[network] = answers[0]
         if len(members) > 1:
             scores[f"{network}_ensemble"] = np.mean(answers, axis=0)
-        moved = [np.abs(predict(model, images, turn) - answers[-1]).max() for turn in range(1, TURNS)]
+        moved = [np.abs(predict(model, test.stamps, turn) - answers[-1]).max() for turn in range(1, TURNS)]
         invariance[network] = float(max(moved))
 
     samples = resamples(len(labels), settings.bootstrap, settings.seed)
@@ -43,16 +44,15 @@ def main() -> None:
         metrics[name]["gain_over_deep_hits"] = accuracy_gain(labels, scores[name], scores["deep_hits"], samples)
     metrics = {"networks": metrics, "largest_change_under_quarter_turns": invariance, "candidates": len(labels)}
     save_json(OUT / "metrics/test.json", metrics, digits=8)
-    save_table(OUT / "tables/predictions.csv", candidates.join(pd.DataFrame(scores).add_prefix("p_")))
+    save_table(OUT / "tables/predictions.csv", test.table.join(pd.DataFrame(scores).add_prefix("p_")))
     curves = [trade_off(labels, values).assign(network=name) for name, values in scores.items()]
     save_table(OUT / "tables/det.csv", pd.concat(curves))
-    snr = candidates["snr"].to_numpy()
     bins = [rates_by_snr(labels, s, snr, settings.snr_edges).assign(network=name) for name, s in scores.items()]
     save_table(OUT / "tables/snr.csv", pd.concat(bins))
 
 
 def predict(model, images: np.ndarray, turn: int) -> np.ndarray:
-    """The probability of a real source for images turned by ``turn`` quarters, (N,) float64."""
+    """Predict the probability of a real source for images turned by ``turn`` quarters, (N,) float64."""
     parts = [
         model.predict(turned(images[start : start + CHUNK], turn), batch_size=500, verbose=0)[:, 1]
         for start in range(0, len(images), CHUNK)

@@ -1,4 +1,4 @@
-"""HiTS chunks: what is read, what is refused, and how stamps are scaled."""
+"""HiTS chunks: what is read, what is refused, how stamps are scaled, and what the networks get."""
 
 import os
 import pickle
@@ -11,6 +11,7 @@ import pytest
 
 from skylight.candidates import hits
 from skylight.errors import InputError
+from skylight.rejected import RejectionLog
 
 
 def candidates(count=6, seed=0):
@@ -36,7 +37,7 @@ def rewrite(path, **changes):
         np.savez(path, **arrays)
 
 
-def test_both_layouts_hold_the_same(chunk):
+def test_a_chunk_of_either_format_is_read_as_it_was_written(chunk):
     stamps, labels = candidates()
     read = hits.read_chunk(chunk)
     assert np.array_equal(read.stamps, stamps) and np.array_equal(read.labels, labels)
@@ -45,7 +46,7 @@ def test_both_layouts_hold_the_same(chunk):
     assert chunk.read_bytes() == first
 
 
-def test_a_chunk_without_labels_is_read_where_none_are_asked_for(chunk):
+def test_a_chunk_without_labels_is_read_if_labels_are_not_needed(chunk):
     rewrite(chunk, labels=None)
     assert hits.read_chunk(chunk, labelled=False).labels is None
     with pytest.raises(InputError, match=r"chunk_0000.*: no array labels \(needs temp_images, .*, labels\)"):
@@ -126,11 +127,11 @@ def test_a_pickle_that_names_anything_but_arrays_is_refused_and_does_nothing(tmp
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickles_of_every_protocol_and_age_are_read(tmp_path, protocol):
+def test_pickles_of_every_protocol_and_of_python_2_are_read(tmp_path, protocol):
     stamps, labels = candidates()
     path = tmp_path / "chunk.pkl"
     arrays = {key: stamps[..., i].reshape(6, -1) for i, key in enumerate(hits.CHANNELS.values())} | {"labels": labels}
-    # NumPy before 2 named its core differently, and Python 2 wrote its texts as bytes.
+    # The core of NumPy had another name before version 2, and Python 2 wrote names as bytes.
     content = pickle.dumps({key.encode(): value for key, value in arrays.items()}, protocol=protocol)
     old = content.replace(b"numpy._core", b"numpy.core") if protocol < 4 else content
     for written in (content, old):
@@ -161,7 +162,7 @@ def test_stamps_are_scaled_one_by_one_and_bad_pixels_become_0():
     assert np.allclose(scaled[4, :, :, 0], (one - one.min()) / np.ptp(one), atol=1e-6)
 
 
-def test_single_bad_candidates_are_listed_and_the_others_kept(tmp_path):
+def test_bad_candidates_are_listed_and_the_others_are_kept_and_loaded(tmp_path):
     stamps, labels = candidates()
     stamps[1, :, :, 0] = np.nan
     stamps[4, :, :, 2:] = np.inf
@@ -170,27 +171,35 @@ def test_single_bad_candidates_are_listed_and_the_others_kept(tmp_path):
     folder.mkdir()
     hits.write_chunk(folder / "chunk_0000.npz", stamps, labels)
     hits.write_chunk(folder / "chunk_0001.pkl", *candidates(4, seed=1))
-    kept, rejected = hits.scale_part(folder, tmp_path / "test.npy")
-    assert list(zip(rejected["chunk"], rejected["row"], rejected["reason"], strict=True)) == [
-        ("chunk_0000", 1, "template stamp has no good pixel"),
-        ("chunk_0000", 4, "difference stamp has no good pixel"),
-        ("chunk_0000", 5, "label 3 is neither 0 nor 1"),
+    with RejectionLog(tmp_path / "rejected.csv") as rejected:
+        kept = hits.scale_part(folder, tmp_path / "test.npy", rejected)
+    assert (tmp_path / "rejected.csv").read_text().splitlines() == [
+        "source,id,reason",
+        "test/chunk_0000.npz row 1,,template stamp has no good pixel",
+        "test/chunk_0000.npz row 4,,difference stamp has no good pixel",
+        "test/chunk_0000.npz row 5,,label 3 is neither 0 nor 1",
     ]
-    assert rejected["row"].dtype == int
+    assert list(kept["chunk"]) == ["chunk_0000"] * 3 + ["chunk_0001"] * 4
     assert list(kept["row"]) == [0, 2, 3, 0, 1, 2, 3] and list(kept["label"]) == [0, 0, 1, 0, 1, 0, 1]
-    images = np.load(tmp_path / "test.npy")
-    assert np.array_equal(images[:3], hits.scaled(stamps)[[0, 2, 3]])
+    kept.to_csv(tmp_path / "test.csv", index=False)
+    loaded = hits.load(tmp_path, "test")
+    assert isinstance(loaded.stamps, np.memmap) and loaded.stamps.shape == (7, 21, 21, 4)
+    assert np.array_equal(loaded.stamps[:3], hits.scaled(stamps)[[0, 2, 3]])
+    assert np.array_equal(loaded.labels, kept["label"]) and list(loaded.table) == ["chunk", "row", "label", "snr"]
 
 
 def test_a_part_of_one_class_is_an_error(tmp_path):
     stamps, labels = candidates()
     (tmp_path / "train").mkdir()
     hits.write_chunk(tmp_path / "train/chunk_0000.npz", stamps, 0 * labels)
-    with pytest.raises(InputError, match="train: no real source among the 6 good candidates"):
-        hits.scale_part(tmp_path / "train", tmp_path / "train.npy")
+    with (
+        RejectionLog(tmp_path / "rejected.csv") as rejected,
+        pytest.raises(InputError, match="train: no real source among the 6 good candidates"),
+    ):
+        hits.scale_part(tmp_path / "train", tmp_path / "train.npy", rejected)
 
 
-def test_measured_snr_is_that_of_a_source_in_unit_noise():
+def test_measured_snr_is_right_for_a_source_in_noise_of_variance_1():
     rng = np.random.default_rng(0)
     axis = np.arange(21) - 10
     profile = np.exp(-(axis[:, None] ** 2 + axis**2) / (2 * hits.SEEING**2))
@@ -202,6 +211,18 @@ def test_measured_snr_is_that_of_a_source_in_unit_noise():
     assert np.isnan(snr[0]) and snr[1:].mean() == pytest.approx(12, abs=0.1)
 
 
+def test_footprints_are_those_of_the_rows_of_each_chunk(tmp_path):
+    masks = np.random.default_rng(0).random((2, 5, 21, 21)) < 0.1
+    (tmp_path / "test").mkdir()
+    for name, values in zip("ab", masks, strict=True):
+        np.savez(tmp_path / f"test/{name}.npz", masks=values)
+    rows = [("a", 3), ("b", 0), ("a", 1), ("b", 4)]
+    found = hits.footprints(tmp_path, "test", pd.DataFrame(rows, columns=["chunk", "row"]))
+    for footprint, (name, row) in zip(found, rows, strict=True):
+        assert np.array_equal(footprint, masks["ab".index(name), row])
+
+
 def test_reading_does_not_import_tensorflow():
-    code = "import sys, skylight.simulations.hits; sys.exit('tensorflow' in sys.modules)"
+    modules = "skylight.simulations.hits, skylight.candidates.plots, skylight.candidates.explain"
+    code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

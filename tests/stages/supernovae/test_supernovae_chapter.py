@@ -11,7 +11,9 @@ import pytest
 from skylight.candidates import hits
 from tests.conftest import profile
 
-STEPS = ("simulate", "transform", "train", "test", "relevance", "figures")
+pytestmark = pytest.mark.slow
+
+STEPS = ("simulate", "transform", "train", "test", "heatmaps", "figures")
 CHAPTER = {f"supernovae-{step}" for step in STEPS}
 
 
@@ -24,9 +26,10 @@ def tiny(clone):
     return clone
 
 
-def test_outputs_have_the_shapes_they_should(tiny):
+def test_outputs_have_the_right_shapes_and_values(tiny):
     data, out = tiny.path / "data/processed/supernovae", tiny.path / "out/supernovae"
-    assert [len(np.load(data / f"{part}.npy")) for part in hits.PARTS] == [150, 40, 60]
+    assert [len(hits.load(data, part).stamps) for part in hits.PARTS] == [150, 40, 60]
+    assert (data / "rejected.csv").read_text() == "source,id,reason\n"
     predictions = pd.read_csv(out / "tables/predictions.csv")
     assert {"p_deep_hits", "p_cap", "p_cap_ensemble", "p_cap_bn"} <= set(predictions) and len(predictions) == 60
     metrics = json.loads((out / "metrics/test.json").read_text())
@@ -50,8 +53,8 @@ def test_outputs_have_the_shapes_they_should(tiny):
     assert not (tiny.path / ".checkpoints/supernovae").exists()
 
 
-def test_a_killed_training_does_not_train_again_what_was_done(tiny):
-    """As if killed after the first member of CAP: what was trained before is taken from its checkpoint."""
+def test_a_killed_run_continues_and_does_not_repeat_finished_trainings(tiny):
+    """As if killed after the first member of CAP: the networks before it come from their checkpoints."""
     before = {path: path.read_bytes() for path in (tiny.path / "out/supernovae/networks").rglob("*.npy")}
     code = """
 import skylight.training.fit as training
@@ -75,28 +78,22 @@ stage.main()
     assert not (tiny.path / ".checkpoints/supernovae").exists()
 
 
-def test_score_reads_both_layouts_skips_bad_candidates_and_names_bad_chunks(tiny, tmp_path):
+def test_the_trained_networks_score_and_explain_chunks_of_both_layouts(tiny, tmp_path):
     chunk = hits.read_chunk(tiny.path / "data/simulated/hits/test/chunk_0000.npz")
     stamps = chunk.stamps[:5].copy()
     stamps[3, :, :, 1] = np.nan
-    good, old, bad = tmp_path / "good.npz", tmp_path / "old.pkl", tmp_path / "bad.npz"
-    for path in (good, old):
+    files = [tmp_path / "good.npz", tmp_path / "old.pkl"]
+    for path in files:
         hits.write_chunk(path, stamps, chunk.labels[:5])
-    bad.write_bytes(good.read_bytes()[:1000])
-    files = [str(good), str(old)]
-    command = ["stages.supernovae.score", *files, "--out", str(tmp_path / "s.csv"), "--maps", str(tmp_path / "maps")]
-    printed = tiny.run(*command)
-    assert f"skipped {good} row 3: science stamp has no good pixel" in printed and "skipped 2 candidates" in printed
+    options = ["--out", str(tmp_path / "s.csv"), "--explain", str(tmp_path / "maps")]
+    printed = tiny.run("skylight", "candidates", *map(str, files), *options, fails=True)
+    assert f"error: {files[0]} row 3: science stamp has no good pixel" in printed
     table = pd.read_csv(tmp_path / "s.csv")
     assert list(table["row"]) == [0, 1, 2, 4] * 2 and table["probability"].between(0, 1).all()
     expected = pd.read_csv(tiny.path / "out/supernovae/tables/predictions.csv")["p_cap_ensemble"][[0, 1, 2, 4]]
     assert np.allclose(table["probability"][:4], expected, atol=1e-5)
-    maps = np.load(tmp_path / "maps/good.npy")
+    maps = np.load(tmp_path / "maps/good.npz")["relevance"]
     assert maps.shape == (5, 21, 21, 4) and np.isnan(maps[3]).all() and np.isfinite(maps[[0, 1, 2, 4]]).all()
-    printed = tiny.run("stages.supernovae.score", str(bad), str(good), fails=True)
-    (error,) = [line for line in printed.splitlines() if line.startswith("error:")]
-    assert f"error: {bad}: not a whole .npz file" in error
-    assert len([line for line in printed.splitlines() if line.startswith(str(good)) or str(good) in line]) >= 5
 
 
 class Shell:
@@ -106,7 +103,7 @@ class Shell:
         return os.system, ("touch mark",)
 
 
-def test_bad_chunks_and_parameters_stop_a_stage_in_one_line_and_lose_nothing(tiny):
+def test_bad_chunks_and_parameters_are_errors_of_one_line_and_keep_the_outputs(tiny):
     survey = tiny.path / "data/simulated/hits"
     shutil.copytree(survey, tiny.path / "mine")
     tiny.change(**{"supernovae.data.path": "mine"})
@@ -126,9 +123,12 @@ def test_bad_chunks_and_parameters_stop_a_stage_in_one_line_and_lose_nothing(tin
     stamps, labels = (getattr(hits.read_chunk(chunk), name) for name in ("stamps", "labels"))
     stamps[:2] = np.nan
     hits.write_chunk(chunk, stamps, labels)
-    tiny.change(**{"supernovae.data.max_rejected": 1})
-    fails("supernovae.data.max_rejected: 2 candidates cannot be used, more than 1; the first is train/chunk_0000 row 0")
-    tiny.change(**{"supernovae.data.max_rejected": 100})
+    tiny.change(**{"supernovae.transform.max_rejected": 0.007})
+    fails(
+        "2 of 250 candidates rejected, supernovae.transform.max_rejected allows a share of 0.007; the first: "
+        "train/chunk_0000.npz row 0: template stamp has no good pixel"
+    )
+    tiny.change(**{"supernovae.transform.max_rejected": 0.008})
     evil = chunk.with_name("chunk_0000.pkl")
     evil.write_bytes(pickle.dumps({"labels": Shell()}))
     fails("error: mine/train/chunk_0000.pkl: refused: the pickle names posix.system, only NumPy arrays are admitted")
@@ -136,9 +136,9 @@ def test_bad_chunks_and_parameters_stop_a_stage_in_one_line_and_lose_nothing(tin
     evil.unlink()
 
     output = tiny.run("stages.supernovae.transform")
-    assert "skipped train/chunk_0000 row 0: template stamp has no good pixel" in output
-    rejected = pd.read_csv(tiny.path / "out/supernovae/tables/rejected.csv")
-    assert list(rejected["row"]) == [0, 1] and list(rejected["part"]) == ["train", "train"]
+    assert "2 of 250 candidates rejected; rejected.csv lists them" in output
+    rejected = pd.read_csv(tiny.path / "data/processed/supernovae/rejected.csv")
+    assert list(rejected["source"]) == ["train/chunk_0000.npz row 0", "train/chunk_0000.npz row 1"]
     counts = json.loads((tiny.path / "out/supernovae/metrics/transform.json").read_text())
     assert counts["train"]["rejected"] == 2
 
