@@ -1,14 +1,22 @@
 """The length of a bar, measured on a heatmap (Bhambra, Joachimi & Lahav 2022, section 3.3).
 
-A threshold rises from 0.5 to 1 in steps of 1e-4 until the pixels above it are linearly distributed, or few. The
-published scan costs thousands of masks and correlations a map and setting. Here the pixels are sorted once: those
-above any threshold are the first n of them, so running sums give the correlation at every threshold, for every
-setting at once. The lengths are exactly those of the scan.
+A threshold rises from 0.5 to 1 in steps of 1e-4 until the pixels above it form a line, or few are left. The published
+scan needs thousands of masks and correlations per map and setting. Here the pixels are sorted once: those above any
+threshold are the first n of them, so running sums give the correlation at every threshold, for all settings together.
+The lengths are exactly those of the scan.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from skylight.errors import InputError
+from skylight.galaxies.catalogue import PIXEL_SCALE
+from skylight.galaxies.heatmaps import read_heatmaps
+from skylight.galaxies.images import Pictures, grey
 
 THRESHOLDS = np.arange(0.5, 1.0, 1e-4)
 
@@ -21,14 +29,14 @@ def bar_lengths(heatmap: np.ndarray, corr_thresholds: Sequence[float], len_thres
     heatmap : np.ndarray, shape (H, W)
         Map in [0, 1]; pixels that are NaN are never part of the bar.
     corr_thresholds : sequence of float
-        The scan stops where the absolute Pearson correlation of the pixels' coordinates exceeds this, ...
+        The scan stops where the absolute Pearson correlation of the pixels' coordinates exceeds this.
     len_thresholds : sequence of int
-        ... or where fewer pixels than this are left.
+        It also stops where fewer pixels than this are left.
 
     Returns
     -------
     np.ndarray, shape (C, L)
-        Largest distance between two of the pixels left, in pixels of the map, at least 1.
+        Largest distance between two of the pixels that are left, in pixels of the map, at least 1.
     """
     rows, columns, counts = _scan(heatmap, corr_thresholds, len_thresholds)
     lengths = {n: _diameter(rows[:n], columns[:n]) for n in np.unique(counts)}
@@ -36,7 +44,7 @@ def bar_lengths(heatmap: np.ndarray, corr_thresholds: Sequence[float], len_thres
 
 
 def bar_pixels(heatmap: np.ndarray, corr_threshold: float, len_threshold: int) -> np.ndarray:
-    """The pixels that `bar_lengths` measures at one setting: a boolean mask of the heatmap's shape."""
+    """Return the pixels that `bar_lengths` measures at one setting: a boolean mask of the heatmap's shape."""
     rows, columns, counts = _scan(heatmap, [corr_threshold], [len_threshold])
     mask = np.zeros(heatmap.shape, dtype=bool)
     mask[rows[: counts[0, 0]], columns[: counts[0, 0]]] = True
@@ -44,7 +52,7 @@ def bar_pixels(heatmap: np.ndarray, corr_threshold: float, len_threshold: int) -
 
 
 def bar_ends(mask: np.ndarray) -> np.ndarray:
-    """The two pixels of ``mask`` farthest apart: ``[[row, column], [row, column]]``, shape (2, 2); NaN if empty."""
+    """Return the two most distant pixels of a mask: ``[[row, column], [row, column]]``, (2, 2); NaN if it is empty."""
     points = _extremes(*mask.nonzero())
     if not len(points):
         return np.full((2, 2), np.nan)
@@ -52,10 +60,37 @@ def bar_ends(mask: np.ndarray) -> np.ndarray:
     return points[[first, second]]
 
 
+def measured_bar(heatmap: np.ndarray, image: np.ndarray, setting: Mapping, crop: int) -> tuple[float, np.ndarray]:
+    """Measure the bar of one galaxy at one setting.
+
+    Parameters
+    ----------
+    heatmap : np.ndarray, shape (H, H)
+    image : np.ndarray, shape (H, H, 3), uint8
+    setting : mapping
+        ``corr_threshold``, ``len_threshold``, ``xinput``, and the factor ``scale`` on the length.
+    crop : int
+        Pixels of the survey's pictures that the image shows.
+
+    Returns
+    -------
+    float
+        Length in PETROR90_R.
+    np.ndarray, shape (2, 2)
+        The ends of the bar, ``[[row, column], [row, column]]``, in pixels of the map.
+    """
+    scanned = heatmap * grey(image) if setting["xinput"] else heatmap
+    thresholds = float(setting["corr_threshold"]), int(setting["len_threshold"])
+    length = setting["scale"] * bar_lengths(scanned, *([value] for value in thresholds))[0, 0]
+    ends = bar_ends(bar_pixels(scanned, *thresholds))
+    middle = ends.mean(axis=0)
+    return float(length * crop / len(image) * PIXEL_SCALE), middle + setting["scale"] * (ends - middle)
+
+
 def _scan(
     heatmap: np.ndarray, corr_thresholds: Sequence[float], len_thresholds: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows and columns of the pixels above 0.5, brightest first, and how many the scan leaves, (C, L)."""
+    """Return rows and columns of the pixels above 0.5, brightest first, and the number that the scan leaves, (C, L)."""
     heatmap = np.asarray(heatmap, dtype=np.float64)
     rows, columns = (heatmap > THRESHOLDS[0]).nonzero()
     order = np.argsort(-heatmap[rows, columns])
@@ -68,7 +103,7 @@ def _scan(
     for i, limit in enumerate(corr_thresholds):
         doubtful = np.abs(correlation - limit) < 1e-9
         exact = correlation.copy()
-        for n in np.unique(above[doubtful]):  # too close to call by running sums: as the published scan computes it
+        for n in np.unique(above[doubtful]):  # rounding decides: compute it as the published scan does
             exact[above == n] = _literal_correlation(heatmap, THRESHOLDS[above == n][0])
         stops[i] = np.minimum(stops[i], _first(exact > limit, last))
     for j, limit in enumerate(len_thresholds):
@@ -120,7 +155,7 @@ def _squared_distances(points: np.ndarray) -> np.ndarray:
 
 
 def estimator_names(networks: Sequence[str]) -> list[str]:
-    """The estimators of `estimates`: each network, and two ways to average them, under their published names."""
+    """Return the names of the estimators of `estimates`: each network, and two means, under their published names."""
     return [*networks, "averageheatmaps", "averagemeasurements"]
 
 
@@ -155,3 +190,48 @@ def estimates(
         measured = [bar_lengths(m * grey if xinput else m, corr_thresholds, len_thresholds) for m in maps]
         lengths.append([*measured, np.mean(measured[:-1], axis=0)])
     return np.moveaxis(np.array(lengths), 0, -1)
+
+
+def measure(
+    catalogue: pd.DataFrame, pictures: Pictures, folders: list[Path], crop: int, grid: dict[str, list]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Measure the bars of all galaxies of a catalogue that have heatmaps.
+
+    Parameters
+    ----------
+    catalogue : pandas.DataFrame
+        Rows of `skylight.galaxies.catalogue.read_catalogue`.
+    pictures : Pictures
+        Those of the catalogue.
+    folders : list of Path
+        Folder of the heatmaps of each network.
+    crop : int
+        Pixels of the survey's pictures that the images show.
+    grid : dict
+        Values of ``corr_threshold``, ``len_threshold`` and ``xinput`` to measure with (`estimates`).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The N galaxies that have heatmaps.
+    np.ndarray, shape (N, M + 2, C, L, X)
+        Their lengths in arcsec.
+
+    Raises
+    ------
+    InputError
+        No galaxy has heatmaps, or not from every network.
+    """
+    found, lengths = [], []
+    settings = grid["corr_threshold"], grid["len_threshold"], grid["xinput"]
+    for galaxy in tqdm(catalogue.itertuples(), total=len(catalogue), desc="bars", unit="galaxy", disable=None):
+        heatmaps = read_heatmaps(folders, galaxy.asset_id)
+        if heatmaps is None:
+            continue
+        (row,) = pictures.rows([galaxy.asset_id])
+        pixel = crop / heatmaps.shape[1] * PIXEL_SCALE * galaxy.PETROR90_R
+        found.append(galaxy.Index)
+        lengths.append(pixel * estimates(heatmaps, grey(pictures.images[row]), *settings))
+    if not found:
+        raise InputError(f"{folders[0]}: no heatmap of any galaxy of this part of the catalogue")
+    return catalogue.loc[found].reset_index(drop=True), np.array(lengths)

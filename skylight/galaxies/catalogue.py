@@ -10,11 +10,11 @@
     hoyle_barlengths.csv                objid, ..., length_avg, length_stdev, ..., length_scaled, bar_meas
     images_gz2/images/<asset_id>.jpg
 
-A picture has 424 x 424 pixels of 0.02 PETROR90_R arcsec. ``length_avg`` is the bar from end to end in kpc/h, the mean
-of ``bar_meas`` people's; ``length_scaled`` is the same over the diameter of the galaxy. That diameter is not in the
-file, but ``length_avg / length_scaled`` is it: its median over the published catalogue, 19.5 kpc/h, is two PETROR90_R
-of a typical galaxy there. So a bar of ``length_scaled`` is ``2 length_scaled PETROR90_R`` arcsec long and covers
-``100 length_scaled`` pixels of the picture.
+A picture has 424 x 424 pixels of 0.02 PETROR90_R arcsec. ``length_avg`` is the length of the bar from end to end in
+kpc/h, the mean of ``bar_meas`` people's measurements. ``length_scaled`` is this length divided by the diameter of the
+galaxy. The file does not hold the diameter, but it is ``length_avg / length_scaled``: its median over the published
+catalogue, 19.5 kpc/h, is two PETROR90_R of a typical galaxy there. So a bar is ``2 length_scaled PETROR90_R`` arcsec
+long and covers ``100 length_scaled`` pixels of the picture.
 """
 
 from pathlib import Path
@@ -27,9 +27,9 @@ from skylight.galaxies.questions import ANSWERS
 
 PIXELS = 424
 PIXEL_SCALE = 0.02
-"""Of the pictures, in units of PETROR90_R."""
+"""Size of a pixel of the pictures, in units of PETROR90_R."""
 LENGTH_UNIT = 2.0
-"""The catalogue's ``length_scaled`` of 1 is this many PETROR90_R."""
+"""PETROR90_R per unit of ``length_scaled``."""
 SOLUTIONS = "training_solutions_rev1.csv"
 TRAINING_IMAGES = "images_training_rev1"
 TEST_IMAGES = "images_test_rev1/images"
@@ -109,23 +109,23 @@ def read_catalogue(folder: str | Path) -> pd.DataFrame:
 
 
 def catalogue_arcsec(catalogue: pd.DataFrame) -> np.ndarray:
-    """The people's lengths in arcsec: what the paper correlates with, but for the factor `LENGTH_UNIT`."""
+    """Return the lengths that people measured in arcsec; the paper correlates with these, divided by `LENGTH_UNIT`."""
     return (LENGTH_UNIT * catalogue["length_scaled"] * catalogue["PETROR90_R"]).to_numpy()
 
 
 def to_kpc(arcsec: np.ndarray, catalogue: pd.DataFrame) -> np.ndarray:
-    """Lengths in kpc/h, the unit of the catalogue's ``length_avg``, by each galaxy's own scale."""
+    """Convert lengths to kpc/h, the unit of ``length_avg``, with the scale of each galaxy."""
     scale = catalogue["length_avg"] / (LENGTH_UNIT * catalogue["length_scaled"] * catalogue["PETROR90_R"])
     return np.asarray(arcsec) * scale.to_numpy()
 
 
-def split(table: pd.DataFrame, fraction: float, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def shuffle_split(table: pd.DataFrame, fraction: float, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Shuffle a table and cut it after ``fraction`` of its rows, as published.
 
     Raises
     ------
     InputError
-        A part is empty; ``name`` is the parameter that says so.
+        A part is empty; the message begins with ``name``, the parameter that holds the fraction.
     """
     shuffled = table.sample(frac=1, random_state=seed).reset_index(drop=True)
     count = int(len(table) * fraction)
@@ -136,13 +136,13 @@ def split(table: pd.DataFrame, fraction: float, seed: int, name: str) -> tuple[p
 
 
 def read_test_solutions(folder: str | Path) -> pd.DataFrame:
-    """The vote fractions of the simulated test images, which no published file has, for evaluation only."""
+    """Read the vote fractions of the simulated test images, for evaluation only; no published file holds them."""
     truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", *ANSWERS])
     return truth.loc[truth["part"] == "test", ["GalaxyID", *ANSWERS]].reset_index(drop=True)
 
 
 def true_lengths(folder: str | Path, asset_ids: pd.Series) -> np.ndarray:
-    """The true lengths of simulated bars in arcsec, for evaluation only."""
+    """Read the true lengths of simulated bars in arcsec, for evaluation only."""
     truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"])
     truth = truth[truth["part"] == "catalogue"].set_index("GalaxyID")["bar_length_arcsec"]
     return truth.reindex(asset_ids).to_numpy()

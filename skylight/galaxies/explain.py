@@ -1,4 +1,6 @@
-"""What a network's answer "there is a bar" depends on (Bhambra, Joachimi & Lahav 2022, section 3.2)."""
+"""Explanations of the answer "there is a bar" (Bhambra, Joachimi & Lahav 2022, section 3.2)."""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -8,11 +10,11 @@ from skylight.galaxies.catalogue import PIXEL_SCALE
 from skylight.galaxies.heatmaps import min_max
 from skylight.galaxies.images import grey
 from skylight.galaxies.questions import ANSWERS, BAR
-from skylight.params.bars import Smoothgrad
+from skylight.params.bars import Heatmaps
 
 
-def bar_heatmaps(model: keras.Model, images: np.ndarray, crop: int, settings: Smoothgrad, first: int = 0) -> np.ndarray:
-    """SmoothGrad of the answer "there is a bar", one value for the three colours, min-max normalised.
+def bar_heatmaps(model: keras.Model, images: np.ndarray, crop: int, settings: Heatmaps, first: int = 0) -> np.ndarray:
+    """Compute SmoothGrad of the answer "there is a bar", one value for the three colours, min-max normalised.
 
     Parameters
     ----------
@@ -20,12 +22,12 @@ def bar_heatmaps(model: keras.Model, images: np.ndarray, crop: int, settings: Sm
         One of `skylight.networks.galaxy_zoo`.
     images : np.ndarray, shape (N, H, H, 3), uint8
     crop : int
-        Of how many pixels of the survey's pictures the images were made.
-    settings : section ``bars.xai.smoothgrad`` of params.yaml
-        With ``symmetries`` the noisy copies are shared out over the quarter turns and reflections of the image, and
-        shifted by up to ``shift`` pixels as well.
+        Pixels of the survey's pictures that the images show.
+    settings : section ``bars.heatmaps`` of params.yaml
+        With ``symmetries`` the noisy copies are shared among the rotations by 90 degrees and the reflections of the
+        image, and shifted by up to ``shift`` pixels.
     first : int
-        Place of the first image in the survey: every image has noise of its own.
+        Number of the first image in the survey, so that every image gets noise of its own.
 
     Returns
     -------
@@ -43,23 +45,48 @@ def bar_heatmaps(model: keras.Model, images: np.ndarray, crop: int, settings: Sm
     return min_max(getattr(maps, settings.colours)(axis=-1))
 
 
+def explain_galaxy(
+    models: Sequence[keras.Model], image: np.ndarray, crop: int, settings: Heatmaps
+) -> tuple[float, np.ndarray]:
+    """Compute the mean answer of several networks about one galaxy, and the mean of their maps.
+
+    Parameters
+    ----------
+    models : sequence of keras.Model
+    image : np.ndarray, shape (H, H, 3), uint8
+    crop, settings
+        See `bar_heatmaps`.
+
+    Returns
+    -------
+    float
+        Predicted fraction of the volunteers who see a bar.
+    np.ndarray, shape (H, H), in [0, 1]
+        The map; its noise does not depend on other galaxies.
+    """
+    inputs = image[None].astype(np.float32) / 255
+    fractions = [model.predict(inputs, verbose=0)[0, ANSWERS.index(BAR)] for model in models]
+    heatmaps = [bar_heatmaps(model, image[None], crop, settings)[0] for model in models]
+    return float(np.mean(fractions)), np.mean(heatmaps, axis=0)
+
+
 def equally_bright(images: np.ndarray, crop: int, level: float) -> np.ndarray:
     """Scale images so that their galaxies are equally bright.
 
-    In a faint galaxy a network sees less of the ends of the bar, and the bar would be measured shorter.
+    A network sees less of the ends of the bar in a faint galaxy, so the bar would be measured too short.
 
     Parameters
     ----------
     images : np.ndarray, shape (N, H, H, 3), uint8
     crop : int
-        Of how many pixels of the survey's pictures the images were made.
+        Pixels of the survey's pictures that the images show.
     level : float
-        Luminance, of 1, that the brightest tenth of the pixels within PETROR90_R of the centre is brought to.
+        Luminance in [0, 1] that the brightest tenth of the pixels within PETROR90_R of the centre gets.
 
     Returns
     -------
     np.ndarray, shape (N, H, H, 3), uint8
-        What would be brighter than 255 is 255. An image that is black there is not changed.
+        Values above 255 become 255. An image that is black there is not changed.
     """
     size = images.shape[1]
     y, x = (np.mgrid[:size, :size] - (size - 1) / 2) * crop / size * PIXEL_SCALE

@@ -1,4 +1,4 @@
-"""Heatmaps of the bar as the paper's programs leave them: one ``.npy`` a galaxy, min-max normalised."""
+"""Heatmaps of bars in the files of the paper's programs: one ``.npy`` per galaxy, min-max normalised."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from skylight.errors import InputError
 
 
 def min_max(maps: np.ndarray) -> np.ndarray:
-    """Stretch each map (..., H, W) to [0, 1]; a flat one becomes 0."""
+    """Scale each map (..., H, W) to [0, 1]; a constant map becomes 0."""
     low, high = maps.min(axis=(-2, -1), keepdims=True), maps.max(axis=(-2, -1), keepdims=True)
     return (maps - low) / np.where(high > low, high - low, 1)
 
@@ -19,7 +19,7 @@ def write_heatmap(folder: Path, asset_id: int, heatmap: np.ndarray) -> None:
 
 
 def read_heatmaps(folders: list[Path], asset_id: int) -> np.ndarray | None:
-    """The maps of a galaxy by all networks, (M, H, W) float64; None if its image had been left out.
+    """Return the maps of a galaxy from all networks, (M, H, W) float64; None if its picture was rejected.
 
     Raises
     ------
@@ -31,8 +31,9 @@ def read_heatmaps(folders: list[Path], asset_id: int) -> np.ndarray | None:
     if not any(found):
         return None
     if not all(found):
-        raise InputError(f"{paths[found.index(False)]}: no such heatmap, but {paths[found.index(True)]} exists")
+        raise InputError(f"{paths[found.index(False)]}: no such heatmap, although {paths[found.index(True)]} exists")
     maps = np.stack([np.load(path)[0] for path in paths]).astype(float)
-    if not np.isfinite(maps).all():
-        raise InputError(f"{paths[0]}: heatmap is not finite")
+    for path, heatmap in zip(paths, maps, strict=True):
+        if not np.isfinite(heatmap).all():
+            raise InputError(f"{path}: heatmap is not finite")
     return maps

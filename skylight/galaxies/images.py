@@ -1,70 +1,61 @@
-"""Pictures of galaxies: JPEG, PNG or FITS to the small arrays that the networks see."""
+"""Pictures of galaxies: from JPEG, PNG or FITS files to the small arrays that the networks see."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 from astropy.io import fits
 from PIL import Image
-from tqdm import tqdm
 
 from skylight.errors import InputError
 from skylight.galaxies.catalogue import MASKS, PIXELS
-from skylight.outputs import save_table
 
 SKY_NOISE = {"g": 0.013, "r": 0.019, "i": 0.028}
-"""Standard deviation of the sky in nanomaggies a native pixel."""
+"""Standard deviation of the sky of SDSS images, nanomaggies per pixel."""
 STRETCH = {"i": 4.9, "r": 5.7, "g": 7.8}
-"""Factors of the red, green and blue channel of the survey's pictures; blue is pushed most."""
+"""Factors on the bands before they become the red, green and blue channel of a picture."""
 SOFTENING = 2.25
+"""Factor on the sum of the bands inside the asinh of the stretch."""
 
 
-def small_images(
-    paths: Iterable[Path], crop: int, size: int, store: Path
-) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
-    """Decode pictures, cut out their centres and shrink them, into a file that is read as an array.
+PARTS = ("training", "test", "catalogue")
+"""The pictures with votes, those whose votes the networks predict, and those with a measured bar."""
 
-    The array lives in the file ``store``, so that memory does not grow with the survey.
 
-    Parameters
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """The pictures of one part of the survey, as the networks see them.
+
+    Attributes
     ----------
-    paths : iterable of Path
-        JPEG files.
-    crop : int
-        Rows and columns of the central part that is kept, of the 424 x 424 (published: all).
-    size : int
-        Rows and columns that it is reduced to (published: 224).
-    store : Path
-        New ``.npy`` file.
-
-    Returns
-    -------
     images : np.ndarray, shape (N, size, size, 3), uint8
-        Of the pictures that could be read.
-    kept : np.ndarray of int, shape (N,)
-        Their places in ``paths``.
-    rejected : pandas.DataFrame
-        ``file`` and ``reason`` of the others.
+        On disk until they are used (a memory map).
+    ids : np.ndarray of int, shape (N,)
+        ``GalaxyID`` of the training and test part, ``asset_id`` of the catalogue.
     """
-    paths = list(paths)
-    images = np.lib.format.open_memmap(store, "w+", np.uint8, (len(paths), size, size, 3))
-    read = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
-        joblib.delayed(_small_image)(path, crop, size) for path in paths
-    )
-    kept, rejected = [], []
-    for place, result in enumerate(tqdm(read, total=len(paths), desc="images", unit="image", leave=False)):
-        if isinstance(result, str):
-            rejected.append({"file": paths[place].name, "reason": result})
-        else:
-            images[len(kept)] = result
-            kept.append(place)
-    return images[: len(kept)], np.array(kept, dtype=int), pd.DataFrame(rejected, columns=["file", "reason"])
+
+    images: np.ndarray
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, ids: Iterable[int]) -> np.ndarray:
+        """Return the rows of galaxies, in the order of ``ids``; galaxies whose picture was rejected are left out."""
+        found = pd.Index(self.ids).get_indexer(np.asarray(ids))
+        return found[found >= 0]
+
+
+def load(folder: str | Path, part: str) -> Pictures:
+    """Read the pictures of a part (`PARTS`), as `skylight.galaxies.transform.write_part` wrote them."""
+    folder = Path(folder)
+    return Pictures(np.load(folder / f"{part}.npy", mmap_mode="r"), np.load(folder / f"{part}_ids.npy"))
 
 
 def read_image(path: Path) -> Image.Image:
-    """Open a colour picture; `InputError` says what is wrong with it."""
+    """Return a colour picture; `InputError` says what is wrong with it."""
     try:
         with Image.open(path) as image:
             image.load()
@@ -78,10 +69,10 @@ def read_image(path: Path) -> Image.Image:
 
 
 def read_any_image(path: Path) -> Image.Image:
-    """Open a JPEG or PNG picture in colour or grey, or a FITS image of one plane or of g, r and i.
+    """Return a JPEG or PNG picture in colour or grey, or a FITS image of one plane or of g, r and i.
 
-    A FITS image is made a picture as the survey does: its sky, the median, is taken off, and its noise set to that of
-    the survey, before the asinh stretch.
+    A FITS image becomes a picture as in the survey: its median is subtracted as the sky, and it is scaled to the noise
+    of the survey, before the asinh stretch.
 
     Raises
     ------
@@ -94,8 +85,8 @@ def read_any_image(path: Path) -> Image.Image:
                 picture = image.convert("RGB")
         except FileNotFoundError:
             raise InputError(f"{path}: no such image") from None
-        except OSError as error:
-            raise InputError(f"{path}: not a readable image ({error})") from None
+        except Exception as error:  # a damaged file leads to errors of any type
+            raise InputError(f"{path}: not a readable image ({_first_line(error)})") from None
     else:
         picture = Image.fromarray(colour_picture(_read_fits(path)))
     if picture.width != picture.height:
@@ -108,22 +99,26 @@ def _read_fits(path: Path) -> np.ndarray:
         values = np.asarray(fits.getdata(path), dtype=float)
     except FileNotFoundError:
         raise InputError(f"{path}: no such image") from None
-    except (OSError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a readable FITS image ({error})") from None
+    except Exception as error:  # a damaged file leads to errors of any type
+        raise InputError(f"{path}: not a readable FITS image ({_first_line(error)})") from None
     if values.ndim == 2:
         values = np.stack([values] * 3)
     if values.ndim != 3 or len(values) != 3 or not values.size:
         raise InputError(f"{path}: FITS image must have one plane, or g, r and i, got shape {values.shape}")
-    values = np.nan_to_num(values, posinf=0, neginf=0)[:, ::-1]  # the first row of a FITS image is the lowest
+    values = np.nan_to_num(values, posinf=0, neginf=0)[:, ::-1]  # the first row of a FITS image is at the bottom
     sky = np.median(values, axis=(1, 2), keepdims=True)
     noise = 1.4826 * np.median(np.abs(values - sky), axis=(1, 2), keepdims=True)
     return (values - sky) / np.where(noise > 0, noise, 1) * np.array(list(SKY_NOISE.values()))[:, None, None]
 
 
-def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
-    """The central part of a picture, ``crop`` of its 424 pixels, at ``size`` pixels: (size, size, 3), uint8.
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
-    A picture of other dimensions is cut in the same proportion.
+
+def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
+    """Cut out the centre of a picture, ``crop`` of its 424 pixels, and reduce it to (size, size, 3), uint8.
+
+    A picture of other dimensions is cut in proportion.
     """
     half = crop / PIXELS / 2
     box = [image.width * (0.5 - half), image.height * (0.5 - half)]
@@ -132,15 +127,15 @@ def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
 
 
 def grey(image: np.ndarray) -> np.ndarray:
-    """The luminance of an 8-bit RGB image (H, W, 3), in [0, 1] (ITU-R BT.601, as TensorFlow rounds its weights)."""
+    """Return the luminance of an 8-bit RGB image (H, W, 3), in [0, 1] (ITU-R BT.601, weights as in TensorFlow)."""
     return image @ np.array([0.2989, 0.5870, 0.1140]) / 255
 
 
 def colour_picture(bands: np.ndarray) -> np.ndarray:
-    """Turn g, r, i images in nanomaggies a pixel, (3, H, W), into 8-bit RGB, (H, W, 3).
+    """Convert g, r, i images in nanomaggies per pixel, (3, H, W), to 8-bit RGB, (H, W, 3).
 
-    The asinh stretch of Lupton et al. 2004 (PASP 116, 133): it compresses the total, so colours survive in bright
-    centres; channels that overflow are scaled together.
+    This is the asinh stretch of Lupton et al. 2004 (PASP 116, 133). It compresses the sum of the bands, so that bright
+    centres keep their colours. Where a channel overflows, all three are scaled down.
     """
     rgb = bands[::-1] * np.array([STRETCH["i"], STRETCH["r"], STRETCH["g"]])[:, None, None]
     total = np.clip(rgb.sum(axis=0), 1e-6, None) * SOFTENING
@@ -150,31 +145,6 @@ def colour_picture(bands: np.ndarray) -> np.ndarray:
 
 
 def read_mask(folder: str | Path, asset_id: int, crop: int, size: int) -> np.ndarray:
-    """Where the true bar is on an image reduced as by `shrink`, for evaluation only: boolean, (size, size)."""
+    """Return the pixels of the true bar on an image reduced by `shrink`, for evaluation only: boolean, (size, size)."""
     with Image.open(Path(folder) / MASKS / f"{asset_id}.png") as mask:
         return shrink(mask.convert("L"), crop, size) > 127
-
-
-def unlisted(folder: Path, ids: pd.Series) -> pd.DataFrame:
-    """The images of ``folder`` that no row of a table speaks of: ``file`` and ``reason``."""
-    known = set(ids.astype(str))
-    files = sorted(path.name for path in folder.glob("*.jpg") if path.stem not in known)
-    return pd.DataFrame({"file": files, "reason": "no row for this image"}, columns=["file", "reason"])
-
-
-def save_rejected(path: Path, rejected: pd.DataFrame, max_rejected: int) -> None:
-    """Write the images left out and say how many; `InputError` if there are more than ``max_rejected``."""
-    save_table(path, rejected)
-    if len(rejected):
-        print(f"left out {len(rejected)} images, listed in {path}")
-    if len(rejected) > max_rejected:
-        first = rejected.iloc[0]
-        raise InputError(f"{len(rejected)} images rejected, more than max_rejected = {max_rejected}; "
-                         f"the first is {first.file}: {first.reason}")  # fmt: skip
-
-
-def _small_image(path: Path, crop: int, size: int) -> np.ndarray | str:
-    try:
-        return shrink(read_image(path), crop, size)
-    except InputError as error:
-        return str(error).removeprefix(f"{path}: ")

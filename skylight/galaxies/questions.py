@@ -1,8 +1,8 @@
 """The questions that Galaxy Zoo 2 asks its volunteers, and their 37 answers.
 
 The decision tree is that of Willett et al. 2013 (MNRAS 435, 2835). Its answers are numbered as in the published
-training table; a fraction counts everyone who looked at the galaxy, so the answers to a question sum to the share of
-the answer that leads to it.
+training table. A fraction is the share of all volunteers who looked at the galaxy, so the answers to a question sum to
+the share of the answer that leads to it.
 """
 
 QUESTIONS: dict[int, tuple[str, int, str | None]] = {
@@ -18,7 +18,7 @@ QUESTIONS: dict[int, tuple[str, int, str | None]] = {
     10: ("winding of arms", 3, "Class4.1"),
     11: ("number of arms", 6, "Class4.1"),
 }
-"""Of each question: its subject, how many answers it has, and the answer that leads to it."""
+"""Subject, number of answers, and the answer that leads to it, for each question."""
 
 ANSWERS = [f"Class{question}.{k + 1}" for question, (_, n, _) in QUESTIONS.items() for k in range(n)]
 """The 37 columns of the published tables, in their order."""
@@ -28,5 +28,5 @@ BAR = "Class3.1"
 
 
 def answers_to(question: int) -> list[str]:
-    """The columns of one question."""
+    """Return the columns of the answers to a question."""
     return [f"Class{question}.{k + 1}" for k in range(QUESTIONS[question][1])]

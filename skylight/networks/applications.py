@@ -1,4 +1,4 @@
-"""Trunks of ``keras.applications`` at any width and with any activation."""
+"""The convolutional parts of ``keras.applications``, at any width and with any activation."""
 
 from collections.abc import Callable
 
@@ -28,13 +28,13 @@ def backbone(
     width : float
         Factor on the number of filters of every convolution; 1 is the published network.
     activation : str
-        What stands in place of every ReLU.
+        In place of every ReLU.
     momentum : float
-        Momentum of every batch normalisation. With small training sets the moving averages need 0.9: at 0.99
-        they have not settled by the end of the training.
+        Of every batch normalisation. With small training sets the moving averages need 0.9; with 0.99 they have not
+        converged by the end of the training.
     min_filters : int
-        No convolution has fewer. Xception's first ones, of 32 and 64, would have 4 and 8 at a width of 1/8, too few to
-        tell directions, and as they are few, more of them cost next to nothing.
+        Smallest number of filters of a convolution. Xception's first two have 32 and 64. At a width of 1/8 they would
+        have 4 and 8, too few to separate directions, and a few more filters in the first layers cost little.
     **options
         Passed on (``weights``, ``pooling``, ...). Pretrained ``weights`` need ``width`` 1.
 

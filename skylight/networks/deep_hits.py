@@ -9,9 +9,9 @@ from skylight.errors import InputError
 from skylight.networks.rotation import CyclicAveragePooling, JoinRotations, QuarterTurns
 from skylight.networks.weights import load_npy_weights
 
-PADDING = 3  # pixels of zeros about a stamp
+PADDING = 3  # pixels of zeros around a stamp
 CONVOLUTIONS = ((32, 4, "valid"), (32, 3, "same"), (64, 3, "same"), (64, 3, "same"), (64, 3, "same"))
-POOLED = (2, 5)  # the convolutions that max pooling follows, counted from 1
+POOLED = (2, 5)  # max pooling follows these convolutions, counted from 1
 UNITS = 64  # of both hidden dense layers
 
 
@@ -24,21 +24,21 @@ def deep_hits(
     momentum: float = 0.99,
     shape: tuple[int, int, int] = (21, 21, 4),
 ) -> keras.Model:
-    """Build a network that sees a candidate in its four quarter turns; layers are named as the published weights.
+    """Build a network that sees a candidate in its four quarter turns; its layers have the published names.
 
     Parameters
     ----------
     pooling : str
-        How the four turns come together: ``concatenation`` before the dense layers (Deep-HiTS), or
-        ``cyclic_average`` after them (CAP), which gives the same answer for every quarter turn of the input.
+        How the four turns are combined: ``concatenation`` before the dense layers (Deep-HiTS), or ``cyclic_average``
+        after them (CAP), which makes the output equal for all quarter turns of the input.
     batch_normalization : bool
-        Whether each convolution and hidden dense layer is followed by one.
+        Whether a batch normalisation follows each convolution and hidden dense layer.
     width : float
-        Factor on the filters of every convolution; 1 is the published network.
+        Factor on the number of filters of every convolution; 1 is the published network.
     negative_slope : float
         Of the (leaky) ReLU.
     dropout : float
-        Share of the hidden dense units left out in training.
+        Share of the hidden dense units that training drops.
     momentum : float
         Of every batch normalisation.
     shape : tuple of int
@@ -82,7 +82,20 @@ def deep_hits(
 
 
 def load_deep_hits(folder: Path, pooling: str, **options) -> keras.Model:
-    """Build a network and load its weights from a folder of `skylight.networks.weights`; errors are the same."""
+    """Build a network and load its weights from a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of `skylight.networks.weights`.
+    pooling, **options
+        Arguments of `deep_hits`.
+
+    Raises
+    ------
+    InputError
+        There is no such folder or pooling, or the weights do not fit.
+    """
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such folder of weights; `dvc repro supernovae-train` makes it")
     model = deep_hits(pooling, **options)

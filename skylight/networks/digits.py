@@ -1,4 +1,4 @@
-"""A dense and a convolutional network for handwritten digits, of the kind that LRP was first shown on."""
+"""A dense and a convolutional network for handwritten digits, as in the first examples of LRP."""
 
 import keras
 from keras import layers
@@ -7,15 +7,15 @@ from skylight.errors import InputError
 
 
 def digits_network(kind: str, shape: tuple[int, int, int], classes: int = 10) -> keras.Model:
-    """Build one of them.
+    """Build one of the two networks.
 
     Parameters
     ----------
     kind : str
-        ``mlp`` (two dense layers) or ``cnn`` (the network of the example on MNIST of Reyes et al. 2018: convolutions
-        of 32 and 64 filters, each with max pooling, and a dense layer).
+        ``mlp`` has two hidden dense layers. ``cnn`` is the network that Reyes et al. (2018) trained on MNIST: two
+        convolutions with 32 and 64 filters, max pooling after each, and a dense layer.
     shape : tuple of int
-        Rows, columns and channels, 8 x 8 x 1 or 28 x 28 x 1.
+        Rows, columns and channels: (8, 8, 1) or (28, 28, 1).
 
     Returns
     -------

@@ -1,22 +1,19 @@
-"""The three networks that answer the volunteers' questions (Bhambra, Joachimi & Lahav 2022, section 3.1)."""
+"""Networks that answer the volunteers' questions (Bhambra, Joachimi & Lahav 2022, section 3.1).
 
+An architecture is a module of this package with a function ``features``, which builds all layers but the last. To add
+an architecture, add a module.
+"""
+
+import importlib
+import pkgutil
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
 from keras import layers
 
 from skylight.errors import InputError
-from skylight.networks.applications import backbone
-
-SWISH_GAIN = 1.8
-"""Factor on Keras's initial weights that keeps the signal's spread from layer to layer under swish.
-
-For small inputs swish is x / 2. Without normalisation, as in VGG16, the spread over images would fall from 1e-2 to
-1e-7 through the sixteen layers and the network would not begin to learn for many epochs.
-"""
-
-APPLICATIONS = {"vgg16": "VGG16", "resnet50v2": "ResNet50V2", "xception": "Xception"}
 
 
 def galaxy_zoo(
@@ -33,49 +30,49 @@ def galaxy_zoo(
     Parameters
     ----------
     name : str
-        ``vgg16``, ``resnet50v2`` or ``xception``.
+        Module of the architecture: ``vgg16``, ``resnet50v2``, ``xception``, ...
     shape : tuple of int
         Rows, columns and channels of the images, which are in [0, 1].
     outputs : int
-        Answers; 1 is the control that regresses the length of the bar.
+        Number of answers; the control, which predicts the length of the bar, has 1.
     width : float
         Factor on the filters of every convolution; 1 is the published network.
     momentum : float
         Of every batch normalisation.
     weights : {None, "imagenet"}
-        What the backbone starts from; ImageNet needs ``width`` 1.
+        Initial weights of the convolutions; ImageNet needs ``width`` 1.
     min_filters : int
-        Of any convolution, whatever the width.
+        Smallest number of filters of a convolution, whatever the width.
 
     Raises
     ------
     InputError
-        There is no such network.
+        There is no such architecture.
     """
-    if name not in APPLICATIONS:
-        raise InputError(f"no network is called {name!r} (known: {', '.join(APPLICATIONS)})")
-    application = getattr(keras.applications, APPLICATIONS[name])
-    pooling = None if name == "vgg16" else "avg"
-    base = backbone(application, shape, width, "swish", momentum, min_filters, weights=weights, pooling=pooling)
-    x = base.output
-    if name == "vgg16":
-        x = layers.Flatten(name="flatten")(x)
-        x = layers.Dense(16 * outputs, activation="swish", name="dense_1")(x)
-        x = layers.Dense(8 * outputs, activation="swish", name="dense_2")(x)
-    answers = layers.Dense(outputs, activation="sigmoid", name="answers")(x)
-    model = keras.Model(base.input, answers, name=name)
-    if name == "vgg16" and weights is None:
-        for layer in model.layers[:-1]:
-            if hasattr(layer, "kernel"):
-                layer.kernel.assign(SWISH_GAIN * layer.kernel)
-    return model
+    build = {"width": width, "momentum": momentum, "min_filters": min_filters}
+    features = architecture(name).features(shape, outputs, weights, **build)
+    answers = layers.Dense(outputs, activation="sigmoid", name="answers")(features.output)
+    return keras.Model(features.input, answers, name=name)
+
+
+def architecture(name: str) -> ModuleType:
+    """Return the module of an architecture; `InputError` lists the known ones if there is none of this name."""
+    modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    if name in modules and hasattr(module := _module(name), "features"):
+        return module
+    known = [name for name in modules if hasattr(_module(name), "features")]
+    raise InputError(f"skylight/networks/ has no architecture {name!r} (known: {', '.join(known)})")
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"skylight.networks.{name}")
 
 
 def init_output_bias(model: keras.Model, fractions: np.ndarray) -> None:
-    """Set the biases of the last layer so that an untrained network gives about these answers, (K,), in (0, 1).
+    """Set the biases of the last layer so that an untrained network answers about ``fractions``, (K,), in (0, 1).
 
-    Most answers are rare. A network that begins at 1/2 first drives all of its sigmoids down together, for some of
-    them so far that their gradient is gone for good. It learns more surely from the mean answers on.
+    Most answers are rare. A network whose answers begin at 1/2 first lowers all of them together, some so far that
+    their gradient vanishes and does not come back. From the mean answers it learns more reliably.
     """
     fractions = np.clip(fractions, 1e-3, 1 - 1e-3)
     model.get_layer("answers").bias.assign(np.log(fractions / (1 - fractions)))
@@ -90,7 +87,7 @@ def compile_regression(
 
 
 def load_galaxy_zoo(path: Path, name: str, size: int, width: float, min_filters: int) -> keras.Model:
-    """Return a trained network for images of ``size`` x ``size`` pixels, built as by `galaxy_zoo`.
+    """Return a trained network for images of ``size`` x ``size`` pixels, built by `galaxy_zoo`.
 
     Raises
     ------

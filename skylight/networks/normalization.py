@@ -1,4 +1,4 @@
-"""Batch normalisation by one kernel, forwards and backwards."""
+"""Batch normalisation with a fused kernel, which makes training faster."""
 
 import keras
 import tensorflow as tf
@@ -7,11 +7,11 @@ from keras import layers
 
 @keras.saving.register_keras_serializable("skylight")
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation of (N, H, W, C) whose training step is TensorFlow's ``FusedBatchNorm``.
+    """Batch normalisation of (N, H, W, C) that uses TensorFlow's ``FusedBatchNorm`` in training.
 
-    Keras 3 writes a training step out as some ten operations over the whole batch, which take a third of Xception's
-    time; Keras 2, with which the networks here were published, had the fused one. As there, the moving variance is of
-    the unbiased variances (N H W - 1 in the denominator). Inference is Keras's.
+    Keras 3 uses about ten operations on the whole batch instead, which take a third of the training time of Xception.
+    The published networks were trained with Keras 2, which had the fused kernel. As in Keras 2, the moving variance
+    averages unbiased variances (divided by N H W - 1). Inference is that of Keras 3.
     """
 
     def build(self, input_shape):

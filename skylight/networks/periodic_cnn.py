@@ -14,7 +14,7 @@ def periodic_cnn(classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> ker
     Parameters
     ----------
     classes : int
-        Number of classes, the size of the softmax ``preds``; 7 as published.
+        Number of classes, which is the size of the softmax layer ``preds``; 7 as published.
     shape : tuple of int
         Rows (dm), columns (dt) and channels of a dmdt image.
 
@@ -34,7 +34,7 @@ def periodic_cnn(classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> ker
 
 
 def load_periodic_cnn(weights: Path, classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> keras.Model:
-    """Build the network and load trained weights; `InputError` where they are missing or of another size."""
+    """Build the network and load trained weights; `InputError` if the file is missing or has other shapes."""
     model = periodic_cnn(classes, shape)
     try:
         model.load_weights(weights)

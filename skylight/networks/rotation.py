@@ -1,8 +1,8 @@
-"""Layers that make a network see an image in its four quarter turns (Deep-HiTS and CAP, its invariant form).
+"""Layers that make a network see an image in its four quarter turns, for Deep-HiTS and the invariant CAP.
 
-The four copies of an image stand one after the other along the batch axis, (N, ...) -> (4 N, ...), so that all
-layers in between are applied to each copy with the same weights. `JoinRotations` (Deep-HiTS, Cabrera-Vives et al.
-2017, ApJ 836, 97) or `CyclicAveragePooling` (Reyes et al. 2018, arXiv:1808.03626) brings them back together.
+`QuarterTurns` puts the four copies of an image one after the other along the batch axis, (N, ...) -> (4 N, ...). The
+layers after it are applied to each copy with the same weights. At the end `JoinRotations` (Deep-HiTS, Cabrera-Vives et
+al. 2017, ApJ 836, 97) or `CyclicAveragePooling` (CAP, Reyes et al. 2018, arXiv:1808.03626) combines the copies.
 """
 
 import keras
@@ -40,7 +40,7 @@ class JoinRotations(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("skylight")
 class CyclicAveragePooling(keras.layers.Layer):
-    """Average the features of the four copies of an image: (4 N, F) -> (N, F), the same for every quarter turn."""
+    """Average the features of the four copies of an image: (4 N, F) -> (N, F), equal for all quarter turns."""
 
     def call(self, features):
         return ops.mean(ops.reshape(features, (-1, TURNS, features.shape[-1])), axis=1)

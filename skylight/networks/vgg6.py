@@ -15,7 +15,7 @@ def vgg6(outputs: int = 2, shape: tuple[int, int, int] = (63, 63, 3)) -> keras.M
     Parameters
     ----------
     outputs : int
-        2 for braXAI (softmax: bogus, real), 1 for braai itself (a sigmoid: the score of being real).
+        2 for braXAI (softmax: bogus, real), 1 for braai (sigmoid: the score of a real source).
     shape : tuple of int
         Rows, columns and channels (science, reference, difference) of a triplet.
 
@@ -41,17 +41,17 @@ def vgg6(outputs: int = 2, shape: tuple[int, int, int] = (63, 63, 3)) -> keras.M
 
 
 def load_vgg6(weights: Path) -> keras.Model:
-    """Build the network that a file holds the weights of, with one output or two, and load them.
+    """Load weights from a file into the network; the file determines whether it has one output or two.
 
     Parameters
     ----------
     weights : Path
-        Weights as Keras 3 saves them, or as braai's authors did with Keras 2 (weights alone or the whole model).
+        Weights saved by Keras 3, or by the authors of braai with Keras 2 (the weights only or the whole model).
 
     Raises
     ------
     InputError
-        The file is missing or holds other weights.
+        The file is missing or has the weights of another network.
     """
     try:
         with h5py.File(weights) as file:

@@ -1,6 +1,6 @@
-"""Weights in a folder of NumPy files: ``<layer>-W.npy`` the kernel and ``<layer>-B.npy`` the bias of a layer.
+"""Weights in a folder of NumPy files: ``<layer>-W.npy`` is the kernel and ``<layer>-B.npy`` the bias of a layer.
 
-The four weights of a batch normalisation, which the published layout has no name for, are ``<layer>-gamma.npy``,
+The published layout has no names for the four weights of a batch normalisation. Here they are ``<layer>-gamma.npy``,
 ``-beta.npy``, ``-moving_mean.npy`` and ``-moving_variance.npy``.
 """
 
@@ -23,23 +23,22 @@ _NAMES = {
 
 
 def load_npy_weights(model: keras.Model, folder: str | Path) -> None:
-    """Load the weights of every layer, found by its name; nothing is changed unless all of them fit.
+    """Load the weights of every layer from the files with its name. If one does not fit, the model stays unchanged.
 
     Parameters
     ----------
     model : keras.Model
-        Network of dense layers, convolutions and batch normalisations (and layers without weights); those of nested
-        models too.
+        Network of dense layers, convolutions, batch normalisations and layers without weights. Models may be nested.
     folder : path
-        ``<layer>-W.npy``, shaped as the Keras kernel: (inputs, outputs) for a dense layer, (rows, columns, inputs,
-        outputs) for a convolution; ``<layer>-B.npy`` (outputs,) where the layer has a bias; and (channels,) for each
-        weight of a batch normalisation.
+        ``<layer>-W.npy`` has the shape of the kernel in Keras: (inputs, outputs) for a dense layer, (rows, columns,
+        inputs, outputs) for a convolution. ``<layer>-B.npy`` is (outputs,), where the layer has a bias. Each weight of
+        a batch normalisation is (channels,).
 
     Raises
     ------
     InputError
-        If a file is missing, is not an array, has the wrong shape, or belongs to no layer; or if a layer has
-        weights of other names.
+        A file is missing, is not an array, has the wrong shape, or belongs to no layer; or a layer has weights with
+        other names.
     """
     folder = Path(folder)
     files = _files(model, folder)
@@ -52,7 +51,7 @@ def load_npy_weights(model: keras.Model, folder: str | Path) -> None:
 
 
 def save_npy_weights(model: keras.Model, folder: str | Path) -> None:
-    """Write the weights of every layer to a folder, as `load_npy_weights` reads them; errors are the same."""
+    """Write the weights of every layer to a folder for `load_npy_weights`; `InputError` if one has another name."""
     with writing(folder) as aside:
         files = _files(model, aside)
         aside.mkdir()
@@ -61,7 +60,7 @@ def save_npy_weights(model: keras.Model, folder: str | Path) -> None:
 
 
 def _files(model: keras.Model, folder: Path) -> dict[Path, keras.Variable]:
-    """Give the file of every variable of a model."""
+    """Return the file of every variable of a model."""
     files = {}
     for layer in model._flatten_layers(include_self=False, recursive=True):
         own = layer._trainable_variables + layer._non_trainable_variables

@@ -1,14 +1,26 @@
 """Parameters of the galaxy-bars chapter."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from skylight.errors import InputError
 from skylight.params.section import Section
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+RESERVED = {"control", "ensemble", "averageheatmaps", "averagemeasurements"}
+"""Names of other outputs, which no network can have."""
+RESERVED = {"control", "ensemble", "averageheatmaps", "averagemeasurements"}
+
+
+class Data(Section):
+    """The survey and how it is split."""
+
+    path: str
+    truth: str | None = Field(description="folder of truth.csv and masks/, for the evaluation; null if unknown")
+    split_seed: Seed
 
 
 class Simulate(Section):
@@ -23,29 +35,41 @@ class Simulate(Section):
     seed: Seed
 
 
-class Augmentation(Section):
-    """How far training images are changed."""
+class Transform(Section):
+    """Pictures to arrays."""
 
-    rotation_range: float = Field(ge=0, le=360, description="degrees either way")
+    crop: int = Field(ge=1, le=424, description="central pixels that are kept, of 424")
+    size: int = Field(ge=71, description="pixels that they are reduced to; Xception accepts no fewer")
+    max_rejected: float = Field(ge=0, le=1, description="share of the pictures of each part")
+
+
+class Augmentation(Section):
+    """Random changes of the training images; the names are those of Keras's ``ImageDataGenerator``."""
+
+    rotation_range: float = Field(ge=0, le=360, description="largest angle in degrees, in both directions")
     horizontal_flip: bool
     vertical_flip: bool
-    width_shift_range: float = Field(ge=0, lt=1, description="of the image, either way")
-    height_shift_range: float = Field(ge=0, lt=1)
+    width_shift_range: float = Field(ge=0, lt=1, description="largest shift / width, in both directions")
+    height_shift_range: float = Field(ge=0, lt=1, description="largest shift / height, in both directions")
     brightness_range: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)]
-    noise_range: float = Field(ge=0, description="largest standard deviation of added noise, of the image's range")
+    noise_range: float = Field(ge=0, description="largest standard deviation of the noise / range of the image")
 
 
-class Data(Section):
-    """Where the survey is, and how its images are read."""
+class Network(Section):
+    """One network and its training."""
 
-    path: str
-    truth: str | None = Field(description="folder of truth.csv and masks/, for the evaluation; null if unknown")
-    crop: int = Field(ge=1, le=424, description="central pixels that are kept, of 424")
-    size: int = Field(ge=71, description="pixels that they are reduced to; Xception takes no fewer")
-    validation_split: Fraction
-    max_rejected: int = Field(ge=0)
-    augmentation: Augmentation
-    seed: Seed
+    width: float = Field(gt=0, description="factor on the filters of every convolution")
+    min_filters: int = Field(ge=1, description="of any convolution, whatever the width")
+    momentum: float = Field(gt=0, lt=1, description="of every batch normalisation")
+    weights: Literal["imagenet"] | None
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _imagenet_needs_full_width(self):
+        if self.weights is not None and self.width != 1:
+            raise ValueError(f"weights imagenet need width 1, got {self.width}")
+        return self
 
 
 class ReduceLr(Section):
@@ -56,39 +80,16 @@ class ReduceLr(Section):
 
 
 class EarlyStopping(Section):
-    """Keras's EarlyStopping; the best epoch's weights are kept."""
+    """Keras's EarlyStopping; the weights of the best epoch are kept."""
 
     patience: int = Field(ge=0)
 
 
-class Network(Section):
-    """The build of one network, and how long and how fast it learns."""
-
-    width: float = Field(gt=0, description="factor on the filters of every convolution")
-    min_filters: int = Field(ge=1, description="of any convolution, whatever the width")
-    momentum: float = Field(gt=0, lt=1, description="of every batch normalisation")
-    weights: Literal["imagenet"] | None
-    epochs: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-
-    @model_validator(mode="after")
-    def _imagenet_is_of_full_width(self):
-        if self.weights is not None and self.width != 1:
-            raise ValueError(f"weights imagenet need width 1, got {self.width}")
-        return self
-
-
-class Networks(Section):
-    """The three networks; their answers, maps and lengths are also averaged."""
-
-    vgg16: Network
-    resnet50v2: Network
-    xception: Network
-
-
 class Train(Section):
-    """What all trainings share."""
+    """Settings that all trainings share."""
 
+    validation_split: Fraction
+    augmentation: Augmentation
     batch_size: int = Field(ge=1)
     schedule: Literal["plateau", "cosine"] = Field(description="of the learning rate; reduce_lr is for plateau")
     reduce_lr: ReduceLr
@@ -96,15 +97,15 @@ class Train(Section):
     seed: Seed
 
 
-class Smoothgrad(Section):
-    """The heatmaps."""
+class Heatmaps(Section):
+    """SmoothGrad maps of the answer "there is a bar"."""
 
     smooth_samples: int = Field(ge=1)
     smooth_noise: float = Field(ge=0)
-    brightness: Fraction | None = Field(description="luminance that the galaxies are brought to first; null: as is")
-    colours: Literal["mean", "max"] = Field(description="what a map keeps of the three colours")
-    symmetries: bool = Field(description="share the samples out over the turns and reflections of the image")
-    shift: int = Field(ge=0, description="pixels by which the samples are shifted as well")
+    brightness: Fraction | None = Field(description="luminance that all galaxies are scaled to first; null: no scaling")
+    colours: Literal["mean", "max"] = Field(description="how the three colours of a map become one")
+    symmetries: bool = Field(description="share the noisy copies among the rotations and reflections of the image")
+    shift: int = Field(ge=0, description="largest shift of the noisy copies, pixels")
     seed: Seed
 
     @model_validator(mode="after")
@@ -116,30 +117,23 @@ class Smoothgrad(Section):
         return self
 
 
-class BarlengthMask(Section):
-    """The settings that are tried on the validation part."""
-
-    corr_threshold: list[Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1)
-    len_threshold: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
-    xinput: list[bool] = Field(min_length=1)
-
-
 class TestSetting(Section):
-    """The one setting that the test part uses."""
+    """One setting of the threshold scan."""
 
     corr_threshold: float = Field(ge=0, le=1)
     len_threshold: int = Field(ge=1)
     xinput: bool
 
 
-class Xai(Section):
+class Measure(Section):
     """From heatmaps to bar lengths."""
 
     validation_split: Fraction
-    test_split: Fraction = Field(description="last part of the catalogue, which the control is tested on")
-    smoothgrad: Smoothgrad
-    barlength_mask: BarlengthMask
-    test_setting: TestSetting | None = Field(description="null: the best on the validation part, of each estimator")
+    test_split: Fraction = Field(description="last part of the catalogue, on which the control is tested")
+    corr_threshold: list[Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1)
+    len_threshold: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    xinput: list[bool] = Field(min_length=1)
+    test_setting: TestSetting | None = Field(description="for all estimators; null: the best of each on validation")
     bootstrap: int = Field(ge=2)
     seed: Seed
 
@@ -155,18 +149,25 @@ class Bars(Section):
 
     data: Data
     simulate: Simulate
-    networks: Networks
-    control: Network = Field(description="the Xception that regresses lengths")
+    transform: Transform
     train: Train
-    xai: Xai
-
-    @property
-    def models(self) -> list[str]:
-        """The names of the networks, in the order of the tables and figures."""
-        return list(type(self.networks).model_fields)
+    networks: dict[str, Network] = Field(min_length=1)
+    control: Network = Field(description="the Xception that is trained on lengths")
+    heatmaps: Heatmaps
+    measure: Measure
 
     def network(self, name: str) -> Network:
-        """The settings of one network; `InputError` lists the known ones if there is none of that name."""
-        if name not in self.models:
-            raise InputError(f"no network is called {name!r} (known: {', '.join(self.models)})")
-        return getattr(self.networks, name)
+        """Return the settings of one network; `InputError` lists the known names if there is none of this name."""
+        if name not in self.networks:
+            raise InputError(f"no network is called {name!r} (known: {', '.join(self.networks)})")
+        return self.networks[name]
+
+    @field_validator("networks")
+    @classmethod
+    def _names_are_free_and_plain(cls, networks: dict[str, Network]):
+        for name in networks:
+            if not re.fullmatch("[A-Za-z0-9_-]+", name):
+                raise ValueError(f"the name of a network has only letters, digits, _ and -, got {name!r}")
+            if name in RESERVED:
+                raise ValueError(f"no network can be called {name}, because other outputs are")
+        return networks

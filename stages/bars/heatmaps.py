@@ -1,10 +1,9 @@
-"""Map what a network's answer "there is a bar" depends on, by SmoothGrad (Bhambra et al. 2022, section 3.2).
+"""Explain a network's answer "there is a bar" with SmoothGrad (Bhambra et al. 2022, section 3.2).
 
-Run as ``python -m stages.bars.heatmaps vgg16`` (or ``resnet50v2``, ``xception``).
+python -m stages.bars.heatmaps vgg16    # or another network of bars.networks
 """
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -12,9 +11,8 @@ from tqdm import tqdm
 
 from skylight import params
 from skylight.errors import script
-from skylight.galaxies import catalogue as survey
 from skylight.galaxies.heatmaps import write_heatmap
-from skylight.galaxies.images import save_rejected, small_images
+from skylight.galaxies.images import load
 from skylight.outputs import writing
 
 OUT = Path("out/bars")
@@ -26,30 +24,29 @@ PUBLISHED = 3150  # galaxies of the published catalogue
 def main() -> None:
     (name,) = sys.argv[1:]
     bars = params.load().bars
-    folder, settings = Path(bars.data.path), bars.xai.smoothgrad
+    network, settings, crop = bars.network(name), bars.heatmaps, bars.transform.crop
 
     from skylight.galaxies.explain import bar_heatmaps
     from skylight.networks.galaxy_zoo import load_galaxy_zoo
     from skylight.training.fit import deterministic
 
     deterministic(settings.seed)
-    network = bars.network(name)
-    model = load_galaxy_zoo(OUT / name / "model.weights.h5", name, bars.data.size, network.width, network.min_filters)
+    weights = OUT / "networks" / f"{name}.weights.h5"
+    model = load_galaxy_zoo(weights, name, bars.transform.size, network.width, network.min_filters)
 
-    assets = survey.read_catalogue(folder)["asset_id"]
-    with tempfile.TemporaryDirectory() as scratch, writing(OUT / name / "heatmaps") as maps_folder:
-        paths = [folder / survey.CATALOGUE_IMAGES / f"{asset}.jpg" for asset in assets]
-        images, kept, rejected = small_images(paths, bars.data.crop, bars.data.size, Path(scratch) / "images.npy")
-        save_rejected(OUT / name / "rejected_catalogue.csv", rejected, bars.data.max_rejected)
+    pictures = load("data/processed/bars", "catalogue")
+    with writing(OUT / "heatmaps" / name) as maps_folder:
         target = maps_folder / str(settings.smooth_noise)
         target.mkdir(parents=True)
         start = time.perf_counter()
-        for first in tqdm(range(0, len(kept), CHUNK), desc=f"SmoothGrad of {name}", unit=f" {CHUNK} galaxies"):
-            maps = bar_heatmaps(model, images[first : first + CHUNK], bars.data.crop, settings, first)
-            for asset, heatmap in zip(assets.iloc[kept[first:]], maps, strict=False):
+        chunks = range(0, len(pictures), CHUNK)
+        for first in tqdm(chunks, desc=f"SmoothGrad of {name}", unit=f" {CHUNK} galaxies", disable=None):
+            chunk = slice(first, first + CHUNK)
+            maps = bar_heatmaps(model, pictures.images[chunk], crop, settings, first)
+            for asset, heatmap in zip(pictures.ids[chunk], maps, strict=True):
                 write_heatmap(target, asset, heatmap)
-        seconds = (time.perf_counter() - start) / max(len(kept), 1)
-    print(f"{seconds:.3f} s a galaxy; {PUBLISHED} galaxies take {PUBLISHED * seconds / 60:.1f} min")
+        seconds = (time.perf_counter() - start) / len(pictures)
+    print(f"{seconds:.3f} s per galaxy; {PUBLISHED} galaxies take {PUBLISHED * seconds / 60:.1f} min")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Measure the bar of any galaxy: ``python -m stages.bars.measure IMAGE... [--petror90 ARCSEC] [--draw FOLDER]``.
+"""Measure bars on the heatmaps and compare the lengths with the catalogue (Bhambra et al. 2022, sections 3.3 and 4).
 
-Prints the share of volunteers who would see a bar, and how long it is, by the trained networks and the setting that
-the test part was measured with. Images are JPEG, PNG or FITS, centred on the galaxy and of 8.48 PETROR90_R on a side,
-as the survey's are; with PETROR90_R in arcsec the length is in arcsec too.
+python -m stages.bars.measure val     # all settings, on the validation part
+python -m stages.bars.measure test    # the best setting of each estimator, on the test part, and the control
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,78 +12,83 @@ import pandas as pd
 
 from skylight import params
 from skylight.errors import InputError, script
+from skylight.evaluation.bootstrap import sample_counts
+from skylight.galaxies import bar_length
 from skylight.galaxies import catalogue as survey
-from skylight.galaxies.bar_length import bar_ends, bar_lengths, bar_pixels
-from skylight.galaxies.images import grey, read_any_image, shrink
-from skylight.galaxies.questions import ANSWERS, BAR
+from skylight.galaxies import length_scores as scores
+from skylight.galaxies.images import load
+from skylight.outputs import save_json, save_table
 from skylight.params.bars import Bars
 
 OUT = Path("out/bars")
+TABLES = OUT / "tables"
 
 
 @script
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the bars of galaxies.")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG or FITS")
-    parser.add_argument("--petror90", type=float, metavar="ARCSEC", help="Petrosian radius of the galaxies")
-    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="where to draw the bars on the images")
-    arguments = parser.parse_args()
-    if arguments.petror90 is not None and not 0 < arguments.petror90 < np.inf:
-        raise InputError(f"--petror90 must be a positive number, got {arguments.petror90}")
-
+    (part,) = sys.argv[1:]
     bars = params.load().bars
-    pictures = [read_any_image(path) for path in arguments.images]
-    small = np.stack([shrink(picture, bars.data.crop, bars.data.size) for picture in pictures])
-    fractions, heatmaps = explain(bars, small)
-
-    tested = pd.read_csv(OUT / "barlength_correlations_test.csv").set_index("model").loc["averageheatmaps"]
-    setting = tested["corr_threshold"], int(tested["len_threshold"])
-    scale = tested["scale"] * bars.data.crop / bars.data.size * survey.PIXEL_SCALE
-    for path, picture, image, fraction, heatmap in zip(
-        arguments.images, pictures, small, fractions, heatmaps, strict=True
-    ):
-        shown = heatmap * grey(image) if tested["xinput"] else heatmap
-        length = scale * bar_lengths(shown, *([value] for value in setting))[0, 0]
-        line = f"{path}: bar probability {fraction:.2f}, length {length:.2f} PETROR90_R"
-        print(line + (f" = {length * arguments.petror90:.1f} arcsec" if arguments.petror90 else ""))
-        if arguments.draw:
-            draw(arguments.draw / f"{path.stem}_bar.png", picture, bar_ends(bar_pixels(shown, *setting)), line, bars)
+    share, seed = bars.measure.validation_split, bars.data.split_seed
+    catalogue = survey.read_catalogue(bars.data.path)
+    val, test = survey.shuffle_split(catalogue, share, seed, "bars.measure.validation_split")
+    if part == "val":
+        try_settings(bars, val)
+    elif part == "test":
+        test_best(bars, val, test)
+    else:
+        raise InputError(f"the part must be val or test, got {part!r}")
 
 
-def explain(bars: Bars, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean over the networks of the bar's vote fraction, (N,), and of the normalised heatmaps, (N, H, W)."""
-    from skylight.galaxies.explain import bar_heatmaps
-    from skylight.networks.galaxy_zoo import load_galaxy_zoo
-    from skylight.training.fit import deterministic
-
-    settings = bars.xai.smoothgrad
-    deterministic(settings.seed)
-    fractions, heatmaps = [], []
-    for name in bars.models:
-        network = bars.network(name)
-        model = load_galaxy_zoo(
-            OUT / name / "model.weights.h5", name, bars.data.size, network.width, network.min_filters
-        )
-        fractions.append(model.predict(images.astype(np.float32) / 255, verbose=0)[:, ANSWERS.index(BAR)])
-        # One by one: the noise, and so the length, does not depend on the other images.
-        heatmaps.append([bar_heatmaps(model, image[None], bars.data.crop, settings)[0] for image in images])
-    return np.mean(fractions, axis=0), np.mean(heatmaps, axis=0)
+def try_settings(bars: Bars, val: pd.DataFrame) -> None:
+    """Compare the lengths of every estimator and setting with the catalogue."""
+    grid = {key: getattr(bars.measure, key) for key in scores.SETTING}
+    val, lengths = measure(bars, val, grid)
+    names = bar_length.estimator_names(bars.networks)
+    table = scores.score_grid(reference(bars, val), names, lengths, grid, bars.heatmaps.smooth_noise)
+    save_table(TABLES / "barlength_correlations_val.csv", table)
 
 
-def draw(path: Path, picture, ends: np.ndarray, title: str, bars: Bars) -> None:
-    """The picture with the measured bar, at the picture's own resolution."""
-    import matplotlib.pyplot as plt
+def test_best(bars: Bars, val: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Measure the test part, each estimator at its best setting and with its scale of the validation part."""
+    tried = pd.read_csv(TABLES / "barlength_correlations_val.csv")
+    names = bar_length.estimator_names(bars.networks)
+    settings = scores.best_settings(tried, names)
+    if bars.measure.test_setting:
+        settings = dict.fromkeys(names, bars.measure.test_setting.model_dump())
+    grid = scores.grid_of(settings)
+    val, on_val = measure(bars, val, grid)
+    test, on_test = measure(bars, test, grid)
+    on_val, on_test = (scores.at_settings(lengths, names, grid, settings) for lengths in (on_val, on_test))
+    scales = {name: scores.scale_factor(on_val[name], val) for name in names}
+    table = test.assign(**{name: scales[name] * on_test[name] for name in names})
+    control = pd.read_csv(TABLES / "control_predictions.csv")[["objid", "cnn_length"]]
+    table = table.merge(control.rename(columns={"cnn_length": "control"}), on="objid", how="left")
+    table["hoyle_length"] = survey.catalogue_arcsec(table)
+    save_table(TABLES / "barlengths.csv", table[["objid", "asset_id", "PETROR90_R", "hoyle_length", *names, "control"]])
 
-    from skylight import plotting
+    everyone, shared = reference(bars, table), table.dropna(subset="control").reset_index(drop=True)
+    tested = reference(bars, shared)
+    noise = bars.heatmaps.smooth_noise
+    rows = [everyone.score(name, table[name], settings[name], noise) for name in names]
+    rows = pd.DataFrame([*rows, tested.score("control", shared["control"])])
+    rows["scale"] = rows["model"].map(scales)
+    save_table(TABLES / "barlength_correlations_test.csv", rows)
+    best = scores.best(tried)["model"]
+    save_json(OUT / "metrics" / "barlengths.json", scores.summary(everyone, tested, shared, rows, best))
 
-    crop = picture.width * bars.data.crop / survey.PIXELS
-    figure, ax = plt.subplots(figsize=(plotting.COLUMN, plotting.COLUMN))
-    ax.imshow(picture, origin="upper")
-    on_picture = (ends + 0.5) * crop / bars.data.size + (picture.width - crop) / 2 - 0.5
-    ax.plot(on_picture[:, 1], on_picture[:, 0], color=plotting.COLOURS[1], lw=1.2, marker="o", ms=2.5)
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title.partition(": ")[2], fontsize=7)
-    plotting.save(figure, path)
+
+def measure(bars: Bars, galaxies: pd.DataFrame, grid: dict[str, list]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the galaxies that have heatmaps and their lengths in arcsec."""
+    folders = [OUT / "heatmaps" / name / str(bars.heatmaps.smooth_noise) for name in bars.networks]
+    pictures = load("data/processed/bars", "catalogue")
+    return bar_length.measure(galaxies, pictures, folders, bars.transform.crop, grid)
+
+
+def reference(bars: Bars, galaxies: pd.DataFrame) -> scores.Reference:
+    """Return what lengths of these galaxies are compared with."""
+    true = survey.true_lengths(bars.data.truth, galaxies["asset_id"]) if bars.data.truth else None
+    samples = sample_counts(len(galaxies), bars.measure.bootstrap, bars.measure.seed)
+    return scores.Reference(galaxies, true, samples)
 
 
 if __name__ == "__main__":

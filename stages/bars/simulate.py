@@ -5,14 +5,14 @@ from pathlib import Path
 from skylight import params
 from skylight.errors import script
 from skylight.outputs import writing
-from skylight.simulations.galaxy_zoo import Survey, simulate
+from skylight.simulations.galaxy_zoo import SurveyPlan, simulate
 
 
 @script
 def main() -> None:
     settings = params.load().bars.simulate
     with writing(Path("data/simulated/galaxy_zoo")) as folder:
-        simulate(folder, Survey(**settings.model_dump()))
+        simulate(folder, SurveyPlan(**settings.model_dump()))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from skylight.galaxies.explain import bar_heatmaps, equally_bright
 from skylight.galaxies.heatmaps import min_max
 from skylight.galaxies.images import grey
 from skylight.galaxies.questions import ANSWERS, BAR
-from skylight.params.bars import Smoothgrad
+from skylight.params.bars import Heatmaps
 
 CROP, SIZE = 136, 68
 
@@ -24,20 +24,20 @@ def galaxies():
     return np.rint(255 * (0.8 * light[..., None] * [1, 0.9, 0.7] + sky)).astype(np.uint8)
 
 
-def test_the_brightest_tenth_of_a_galaxy_gets_the_level(galaxies):
+def test_the_brightest_tenth_of_a_galaxy_is_scaled_to_the_level(galaxies):
     y, x = (np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2) * CROP / SIZE
     galaxy = np.hypot(x, y) <= 1 / PIXEL_SCALE  # 50 pixels of the survey's pictures are PETROR90_R
     for image in equally_bright(galaxies, CROP, 0.4):
         assert np.quantile(grey(image)[galaxy], 0.9) == pytest.approx(0.4, abs=0.005)
 
 
-def test_a_fainter_picture_of_the_same_galaxy_becomes_the_same(galaxies):
+def test_a_fainter_picture_of_a_galaxy_becomes_equally_bright(galaxies):
     faint = np.rint(0.6 * galaxies).astype(np.uint8)
     difference = equally_bright(galaxies, CROP, 0.4).astype(int) - equally_bright(faint, CROP, 0.4)
     assert np.abs(difference).max() <= 2
 
 
-def test_what_would_be_too_bright_is_clipped_and_black_images_stay(galaxies):
+def test_too_bright_pixels_are_clipped_and_black_images_do_not_change(galaxies):
     bright = equally_bright(galaxies, CROP, 0.95)
     assert bright.max() == 255
     assert bright.dtype == np.uint8
@@ -57,7 +57,7 @@ def model():
 
 def settings(**changes):
     plain = {"smooth_samples": 8, "smooth_noise": 0.0, "brightness": None, "colours": "mean", "symmetries": True}
-    return Smoothgrad(**plain | {"shift": 0, "seed": 0} | changes)
+    return Heatmaps(**plain | {"shift": 0, "seed": 0} | changes)
 
 
 def test_maps_of_equally_bright_galaxies_do_not_depend_on_their_brightness(model, galaxies):

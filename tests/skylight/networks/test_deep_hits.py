@@ -1,13 +1,14 @@
-"""Deep-HiTS and CAP: their sizes as published, their symmetry, and what LRP makes of them."""
+"""Deep-HiTS and CAP: their published sizes, their symmetry, and LRP through them."""
 
 import keras
 import numpy as np
 import pytest
 
+from skylight.attribution.orientation import turned
 from skylight.attribution.relevance import AlphaBeta, Epsilon, Gamma, lrp, lrp_layerwise
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
-from skylight.evaluation.rotation_equivariance import maps_of_turns, rotation_agreement, turned
+from skylight.evaluation.rotation_equivariance import maps_of_turns, rotation_agreement
 from skylight.networks.deep_hits import deep_hits, load_deep_hits
 from skylight.networks.weights import load_npy_weights, save_npy_weights
 
@@ -16,7 +17,7 @@ OPTIONS = [("concatenation", False), ("cyclic_average", False), ("cyclic_average
 
 
 def network(pooling, batch_normalization, bias=True):
-    """A network with nothing trivial in it; without ``bias``, none anywhere, not even in the normalisations."""
+    """A network with random normalisations and biases; without ``bias``, all biases and offsets are 0."""
     model = deep_hits(pooling, batch_normalization, width=0.25)
     rng = np.random.default_rng(1)
     for layer in model.layers:
@@ -51,7 +52,7 @@ def test_published_sizes():
         deep_hits("max")
 
 
-def test_cap_gives_every_quarter_turn_the_same_answer_and_deep_hits_does_not(cap):
+def test_the_output_of_cap_is_equal_for_all_quarter_turns_and_that_of_deep_hits_is_not(cap):
     joined = network("concatenation", False)
     for turn in (1, 2, 3):
         assert np.abs(cap(turned(IMAGES, turn)) - cap(IMAGES)).max() < 1e-6
@@ -59,15 +60,17 @@ def test_cap_gives_every_quarter_turn_the_same_answer_and_deep_hits_does_not(cap
 
 
 @pytest.mark.parametrize("rule", ["simple", "epsilon", "gamma", "alphabeta", "flat", "ww", "epsilon_plus"])
-def test_a_turned_input_gives_cap_the_turned_map(cap, rule):
+@pytest.mark.slow
+def test_the_map_of_cap_turns_with_the_input(cap, rule):
     maps = maps_of_turns(lambda images: lrp(cap, images, 1, rule=rule), IMAGES)
     assert np.abs(maps - maps[0]).max() < 1e-5 * np.abs(maps[0]).max()
     assert np.allclose(rotation_agreement(maps), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("rule", ["simple", Epsilon(1e-9), Gamma(), "flat", "ww", AlphaBeta(1, 0)], ids=str)
-def test_every_layer_hands_on_all_relevance(unbiased, rule):
-    """Through rotation, concatenation, cyclic pooling and batch normalisation: the score arrives at the pixels."""
+@pytest.mark.slow
+def test_every_layer_conserves_the_relevance(unbiased, rule):
+    """Through rotation, concatenation, cyclic pooling and batch normalisation: the pixels add up to the score."""
     scores = np.asarray(score_model(unbiased)(IMAGES))[:, 1]
     layers = lrp_layerwise(unbiased, IMAGES, 1, rule=rule, batch_size=2)
     assert {"candidate", "padding", "turns", "CNN1", "pool2", "FC1", "FC3"} <= set(layers)
@@ -76,20 +79,20 @@ def test_every_layer_hands_on_all_relevance(unbiased, rule):
 
 
 def test_alpha_2_beta_1_conserves_where_an_output_has_contributions_of_both_signs(unbiased):
-    """Bach et al. 2015, eq. 60: alpha - beta = 1 hands on all of it, layer by layer."""
+    """Bach et al. 2015, eq. 60: alpha - beta = 1 conserves the relevance in every layer."""
     scores = np.asarray(score_model(unbiased)(IMAGES))[:, 1]
     values = lrp_layerwise(unbiased, IMAGES, 1, rule={"FC3": "alphabeta", "FC2": "alphabeta"})["FC1_relu"]
     assert np.allclose(values.reshape(3, -1).sum(axis=1), scores, rtol=1e-3, atol=1e-5)
 
 
-def test_leaky_networks_are_explained_too():
+def test_the_map_of_cap_with_leaky_relu_turns_with_the_input():
     model = deep_hits("cyclic_average", width=0.1, negative_slope=0.01)
     maps = maps_of_turns(lambda images: lrp(model, images, 1, rule="alphabeta"), IMAGES)
     assert np.abs(maps - maps[0]).max() < 1e-5 * np.abs(maps[0]).max()
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
-def test_weights_go_to_a_folder_and_come_back(tmp_path, option):
+def test_saved_weights_are_loaded_unchanged(tmp_path, option):
     model = network(*option)
     save_npy_weights(model, tmp_path / "weights")
     names = {path.name for path in (tmp_path / "weights").iterdir()}
@@ -105,6 +108,6 @@ def test_weights_go_to_a_folder_and_come_back(tmp_path, option):
         load_deep_hits(tmp_path / "nowhere", "concatenation")
 
 
-def test_networks_are_serialisable(tmp_path, cap):
+def test_a_saved_network_is_loaded_unchanged(tmp_path, cap):
     cap.save(tmp_path / "cap.keras")
     assert np.array_equal(keras.saving.load_model(tmp_path / "cap.keras")(IMAGES), cap(IMAGES))

@@ -1,4 +1,4 @@
-"""The fused batch normalisation does what Keras's does, in training and after."""
+"""The fused batch normalisation gives the results of that of Keras, in training and in inference."""
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ def step(layer):
 
 @pytest.mark.parametrize("scale", [True, False])
 @pytest.mark.parametrize("center", [True, False])
-def test_a_step_is_that_of_keras(scale, center):
+def test_a_training_step_gives_the_results_of_keras(scale, center):
     options = {"momentum": 0.7, "epsilon": 2e-3, "scale": scale, "center": center}
     ours, kerass = FusedBatchNormalization(**options), layers.BatchNormalization(**options)
     ours, kerass = step(ours), step(kerass)

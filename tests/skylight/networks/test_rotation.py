@@ -1,4 +1,4 @@
-"""Networks over the four quarter turns: what the layers do, and what LRP makes of them."""
+"""Networks that see four quarter turns: what their layers do, and LRP through them."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 2)).astype(np.float32)
 
 
 def network(cyclic, bias=True):
-    """Deep-HiTS (joined) or CAP (cyclic average) in small."""
+    """A small network like Deep-HiTS (joined) or CAP (cyclic average)."""
     keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 2), name="image")
     x = layers.ZeroPadding2D(1)(image)
@@ -38,14 +38,15 @@ def test_layers_turn_join_and_average():
 
 
 @pytest.mark.parametrize("cyclic", [True, False])
-def test_networks_save_load_and_know_their_shapes(tmp_path, cyclic):
+def test_networks_have_the_right_shape_and_can_be_saved(tmp_path, cyclic):
     model = network(cyclic)
     assert model.output_shape == (None, 2)
     model.save(tmp_path / "model.keras")
     assert np.allclose(keras.saving.load_model(tmp_path / "model.keras")(IMAGES), model(IMAGES))
 
 
-def test_cyclic_averaging_makes_answer_and_map_follow_the_image():
+@pytest.mark.slow
+def test_with_cyclic_averaging_the_output_is_invariant_and_the_map_turns_with_the_image():
     model = network(cyclic=True)
     joined = network(cyclic=False)
     turned = np.ascontiguousarray(np.rot90(IMAGES, axes=(1, 2)))
@@ -58,6 +59,7 @@ def test_cyclic_averaging_makes_answer_and_map_follow_the_image():
 
 
 @pytest.mark.parametrize("cyclic", [True, False])
+@pytest.mark.slow
 def test_relevance_is_conserved_through_rotations(cyclic):
     model = network(cyclic, bias=False)
     for rule in ("simple", "gamma", "flat", "ww"):

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from skylight.alerts.packets import Alert, Rejected, alerts, packed
+from skylight.alerts.packets import Alert, alerts, packed
 from skylight.alerts.scoring import BATCH, score_stream
 from skylight.errors import InputError
 from skylight.networks.vgg6 import load_vgg6, vgg6
+from skylight.rejected import Rejected
 from skylight.simulations.alerts import BOGUS, REAL, draw_candidate
 
 PER_CLASS = 120
@@ -23,6 +24,7 @@ def test_real_packets_score_above_098_with_the_published_weights(braai, real_dat
     assert (scores > 0.98).all()
 
 
+@pytest.mark.slow
 def test_the_simulated_survey_is_as_hard_as_the_real_one(braai, capsys):
     """The published network is right for about 98.3 % of either class of the real survey (Duev et al. 2019)."""
 
@@ -69,7 +71,7 @@ def test_other_files_are_told(tmp_path, real_data):
 
 def test_a_stream_is_scored_in_order_around_what_cannot_be():
     cutouts = [packed(np.random.default_rng(k).normal(100, 5, (63, 63))) for k in range(3)]
-    good, bad = Alert("file", 1, "x", tuple(cutouts)), Rejected("file", None, "corrupt")
+    good, bad = Alert("file", 1, "x", tuple(cutouts)), Rejected("file", "", "corrupt")
     stream = [good, bad, *[good] * BATCH, bad]
     results = list(score_stream(vgg6(), iter(stream)))
     assert [len(some) for some, *_ in results] == [BATCH - 1, 2]

@@ -16,7 +16,7 @@ def folder(tmp_path):
     return tmp_path / "weights"
 
 
-def test_weights_come_back_as_they_were(tmp_path):
+def test_saved_weights_are_loaded_unchanged(tmp_path):
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, use_bias=False, name="inside")], name="block")
     image = keras.Input((4,))
     nested = keras.Model(image, layers.Dense(2, name="outside")(inner(image)))

@@ -1,105 +1,76 @@
-"""The whole chapter at a tiny size: every step runs on what the steps before it wrote, and says what is wrong."""
+"""The galaxy-bars chapter through DVC at a tiny scale, with simulated galaxies."""
 
+import csv
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
-from ruamel.yaml import YAML
 
-from skylight.galaxies.bar_length import bar_lengths
-from skylight.galaxies.catalogue import PIXEL_SCALE
 from skylight.galaxies.questions import ANSWERS
-from stages.bars import (
-    control_model,
-    generate_heatmaps,
-    measure,
-    measure_barlengths,
-    save_figures,
-    simulate,
-    test_models,
-    train_models,
-)
-from tests.conftest import profile, set_params
+from tests.conftest import profile
+from tests.house import stages
+from tests.stages.conftest import Clone
 
-ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
 
 MODELS = ["vgg16", "resnet50v2", "xception"]
-
-
-def run(step, *arguments):
-    """Run a step's main as ``python -m stages.bars.<step> ARGUMENTS`` would."""
-    argv, sys.argv = sys.argv, [step.__name__, *map(str, arguments)]
-    try:
-        step.main()
-    finally:
-        sys.argv = argv
-
-
-def fails(step, *arguments) -> str:
-    """The line that a step ends with."""
-    with pytest.raises(SystemExit) as error:
-        run(step, *arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-def change_params(change):
-    yaml = YAML()
-    params = yaml.load(Path("params.yaml"))
-    change(params["bars"])
-    yaml.dump(params, Path("params.yaml"))
+SHARED = {f"bars-{step}" for step in ("ensemble", "measure-val", "measure-test", "localisation", "figures")}
+CHAPTER = SHARED | {"bars-simulate", "bars-transform", "bars-control"}
+CHAPTER |= {f"bars-{step}@{model}" for step in ("train", "test", "heatmaps") for model in MODELS}
 
 
 @pytest.fixture(scope="module")
-def chapter(tmp_path_factory):
-    """A folder in which all steps have run."""
-    folder = tmp_path_factory.mktemp("bars")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        shutil.copy(ROOT / "params.yaml", folder)
-        set_params(folder / "params.yaml", profile("tiny", "bars"))
-        run(simulate)
-        for model in MODELS:
-            run(train_models, model)
-        for model in [*MODELS, "ensemble"]:
-            run(test_models, model)
-        for model in MODELS:
-            run(generate_heatmaps, model)
-        run(measure_barlengths, "val")
-        run(control_model)
-        run(measure_barlengths, "test")
-        run(save_figures)
-    return folder
+def tiny(clone):
+    """Return a clone in which the chapter has run once."""
+    clone = clone()
+    clone.change(**profile("tiny", "bars"))
+    assert clone.repro("bars-figures") == CHAPTER
+    return clone
 
 
 @pytest.fixture
-def copy(chapter, tmp_path, monkeypatch):
-    """A copy of that folder, to spoil."""
-    shutil.copytree(chapter, tmp_path / "copy")
-    monkeypatch.chdir(tmp_path / "copy")
+def copy(tiny, tmp_path):
+    """Return a copy of that clone, for tests that change its files."""
+    return Clone(shutil.copytree(tiny.path, tmp_path / "copy", symlinks=True))
 
 
-def test_predictions_are_in_the_order_of_the_tree(chapter):
-    for model in [*MODELS, "ensemble"]:
+def fails(clone, *command) -> str:
+    """Return the line that a stage ends with."""
+    (line,) = [line for line in clone.run(*command, fails=True).splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_pictures_are_decoded_once(tiny):
+    data = tiny.path / "data/processed/bars"
+    for part, count in (("training", 20), ("test", 6), ("catalogue", 15)):
+        images = np.load(data / f"{part}.npy", mmap_mode="r")
+        assert (images.shape, images.dtype) == ((count, 71, 71, 3), np.uint8)
+        assert len(set(np.load(data / f"{part}_ids.npy"))) == count
+    assert (data / "rejected.csv").read_text() == "source,id,reason\n"
+    pictures = {name for name, (_, deps) in stages().items() if any("/images_" in dep for dep in deps)}
+    assert pictures == {"bars-transform"}
+
+
+def test_predictions_are_in_the_order_of_the_decision_tree(tiny):
+    folders = [tiny.path / f"out/bars/predictions/{model}" for model in MODELS] + [tiny.path / "out/bars/ensemble"]
+    for folder in folders:
         for part, count in (("train", 20), ("test", 6)):
-            table = pd.read_csv(chapter / f"out/bars/{model}/predictions_{part}.csv")
+            table = pd.read_csv(folder / f"{part}.csv")
             assert list(table) == ["GalaxyID", *ANSWERS]
             assert len(table) == count
             assert table[ANSWERS].ge(0).all(axis=None) and table[ANSWERS].le(1).all(axis=None)
 
 
-def test_the_ensemble_is_the_mean_and_its_errors_are_those_of_its_predictions(chapter):
-    tables = [pd.read_csv(chapter / f"out/bars/{m}/predictions_test.csv", index_col=0) for m in MODELS]
-    ensemble = pd.read_csv(chapter / "out/bars/ensemble/predictions_test.csv", index_col=0)
+def test_the_ensemble_is_the_mean_and_its_errors_are_those_of_its_predictions(tiny):
+    out = tiny.path / "out/bars"
+    tables = [pd.read_csv(out / f"predictions/{model}/test.csv", index_col=0) for model in MODELS]
+    ensemble = pd.read_csv(out / "ensemble/test.csv", index_col=0)
     assert np.allclose(ensemble, sum(tables) / 3, atol=1e-5)
-    metrics = json.loads((chapter / "out/bars/metrics/test.json").read_text())
+    metrics = json.loads((out / "metrics/test.json").read_text())
     assert set(metrics) == {"train", "validation", "test"}
-    truth = pd.read_csv(chapter / "data/simulated/galaxy_zoo/truth.csv").set_index("GalaxyID")
+    truth = pd.read_csv(tiny.path / "data/simulated/galaxy_zoo/truth.csv").set_index("GalaxyID")
     expected = np.sqrt(((ensemble - truth.loc[ensemble.index, ANSWERS]) ** 2).to_numpy().mean())
     assert metrics["test"]["ensemble"]["rmse"] == pytest.approx(expected, abs=1e-5)
     bar = ["Class3.1", "Class3.2"]
@@ -107,25 +78,26 @@ def test_the_ensemble_is_the_mean_and_its_errors_are_those_of_its_predictions(ch
     assert metrics["test"]["ensemble"]["rmse_by_question"]["3 bar"] == pytest.approx(expected, abs=1e-5)
 
 
-def test_heatmaps_are_as_published(chapter):
-    assets = pd.read_csv(chapter / "data/simulated/galaxy_zoo/gz2_filename_mapping.csv")["asset_id"]
+def test_heatmaps_have_the_published_names_and_shapes(tiny):
+    assets = pd.read_csv(tiny.path / "data/simulated/galaxy_zoo/gz2_filename_mapping.csv")["asset_id"]
     for model in MODELS:
-        folder = chapter / f"out/bars/{model}/heatmaps/0.05"
-        assert {p.name for p in folder.iterdir()} == {f"{asset}.jpg.npy" for asset in assets}
+        folder = tiny.path / f"out/bars/heatmaps/{model}/0.05"
+        assert {path.name for path in folder.iterdir()} == {f"{asset}.jpg.npy" for asset in assets}
         heatmap = np.load(folder / f"{assets[0]}.jpg.npy")
         assert (heatmap.shape, heatmap.dtype) == ((1, 71, 71), np.float32)
         assert (heatmap.min(), heatmap.max()) == (0, 1)
 
 
-def test_correlations_are_those_of_the_measured_lengths(chapter):
+def test_correlations_are_those_of_the_measured_lengths(tiny):
+    tables = tiny.path / "out/bars/tables"
     columns = ["model", "smooth_noise", "corr_threshold", "len_threshold", "xinput", "correlation"]
-    tried = pd.read_csv(chapter / "out/bars/barlength_correlations_val.csv")
+    tried = pd.read_csv(tables / "barlength_correlations_val.csv")
     assert list(tried)[:6] == columns
     assert len(tried) == 5 * 2 * 2 * 2
-    table = pd.read_csv(chapter / "out/bars/barlength_correlations_test.csv")
+    table = pd.read_csv(tables / "barlength_correlations_test.csv")
     assert list(table)[:6] == columns
     assert list(table["model"]) == [*MODELS, "averageheatmaps", "averagemeasurements", "control"]
-    measured = pd.read_csv(chapter / "out/bars/barlengths.csv")
+    measured = pd.read_csv(tables / "barlengths.csv")
     assert len(measured) == 10
     assert measured["control"].notna().sum() == 3
     for row in table.itertuples():
@@ -134,86 +106,79 @@ def test_correlations_are_those_of_the_measured_lengths(chapter):
         assert row.correlation == pytest.approx(expected, abs=1e-4, nan_ok=True)
 
 
-def test_figures_and_metrics_are_written(chapter):
-    figures = {p.stem for p in (chapter / "out/bars/figures").iterdir()}
-    assert figures == {"heatmaps", "barlengths", "parameter_grid", "training", "vote_fractions", "localisation"}
-    localisation = json.loads((chapter / "out/bars/metrics/localisation.json").read_text())
+def test_figures_and_metrics_are_written(tiny):
+    figures = {path.stem for path in (tiny.path / "out/bars/figures").iterdir()}
+    names = {"heatmaps", "barlengths", "parameter_grid", "training", "training_control", "vote_fractions"}
+    assert figures == names | {"localisation"}
+    localisation = json.loads((tiny.path / "out/bars/metrics/localisation.json").read_text())
+    assert list(localisation) == sorted([*MODELS, "averageheatmaps", "chance"])
     assert localisation["chance"]["ROC AUC"] == 0.5
-    assert not list(chapter.rglob("*partial*"))
+    assert not list(tiny.path.rglob("*partial*"))
+    assert not list((tiny.path / ".checkpoints").iterdir())
 
 
-def test_the_same_inputs_give_the_same_maps_and_lengths(copy):
-    before = {p: p.read_bytes() for p in Path("out/bars/vgg16").rglob("*.npy")}
-    lengths = Path("out/bars/barlength_correlations_val.csv").read_bytes()
-    run(generate_heatmaps, "vgg16")
-    run(measure_barlengths, "val")
-    assert {p: p.read_bytes() for p in Path("out/bars/vgg16").rglob("*.npy")} == before
-    assert Path("out/bars/barlength_correlations_val.csv").read_bytes() == lengths
+def test_a_forced_run_gives_equal_hashes(tiny):
+    before = tiny.lock()
+    again = ["bars-transform", "bars-train@vgg16", "bars-test@vgg16", "bars-heatmaps@vgg16", "bars-measure-val"]
+    assert tiny.repro("-f", "-s", *again) == set(again)
+    assert tiny.lock() == before and tiny.repro("bars-figures") == set()
 
 
-def test_parameters_may_fix_the_setting_of_the_test_part(copy):
+def test_only_the_stages_that_a_parameter_changes_run_again(copy):
     setting = {"corr_threshold": 0.8, "len_threshold": 30, "xinput": True}
-    change_params(lambda bars: bars["xai"].update(test_setting=setting))
-    run(measure_barlengths, "test")
-    table = pd.read_csv("out/bars/barlength_correlations_test.csv").set_index("model").drop("control")
-    assert (table[list(setting)] == list(setting.values())).all(axis=None)
+    copy.change(**{"bars.measure.test_setting": setting})
+    assert copy.repro("bars-figures") == {"bars-measure-val", "bars-measure-test", "bars-figures"}
+    table = pd.read_csv(copy.path / "out/bars/tables/barlength_correlations_test.csv").set_index("model")
+    assert (table.drop("control")[list(setting)] == list(setting.values())).all(axis=None)
 
 
-def test_a_bad_image_is_left_out_of_everything(copy):
-    images = sorted(Path("data/simulated/galaxy_zoo/images_gz2/images").iterdir())
-    images[0].write_bytes(b"no image")
+def test_a_new_network_is_one_entry_and_one_module(copy):
+    code = (copy.path / "skylight/networks/xception.py").read_text().replace("Xception,", "MobileNetV2,")
+    (copy.path / "skylight/networks/mobile-net_v2.py").write_text(code)
+    network = {"width": 0.05, "min_filters": 1, "momentum": 0.9, "weights": None, "epochs": 1, "learning_rate": 1e-3}
+    copy.change(**{"bars.networks.mobile-net_v2": network})
+    ran = copy.repro("bars-figures")
+    assert ran == SHARED | {f"bars-{step}@mobile-net_v2" for step in ("train", "test", "heatmaps")}
+    table = pd.read_csv(copy.path / "out/bars/tables/barlength_correlations_test.csv")
+    assert list(table["model"])[:4] == [*MODELS, "mobile-net_v2"]
+
+
+@pytest.mark.parametrize("step", ["train", "test", "heatmaps"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stage_depends_on_its_own_architecture_alone(step, model):
+    _, deps = stages()[f"bars-{step}@{model}"]
+    assert {f"skylight/networks/{name}.py" for name in MODELS} & set(deps) == {f"skylight/networks/{model}.py"}
+
+
+def test_an_unusable_picture_is_left_out_of_everything(copy):
+    picture = sorted((copy.path / "data/simulated/galaxy_zoo/images_gz2/images").iterdir())[0]
+    picture.write_bytes(b"no image")
+    error = fails(copy, "stages.bars.transform")
+    limit = "1 of 15 catalogue pictures rejected, bars.transform.max_rejected allows a share of 0.05"
+    assert limit in error and f"images_gz2/images/{picture.name}: not a readable image" in error
+    copy.change(**{"bars.transform.max_rejected": 0.1})
+    copy.run("stages.bars.transform")
+    rejected = list(csv.DictReader((copy.path / "data/processed/bars/rejected.csv").open()))
+    assert [row["id"] for row in rejected] == [picture.stem]
     for model in MODELS:
-        run(generate_heatmaps, model)
-        rejected = pd.read_csv(f"out/bars/{model}/rejected_catalogue.csv")
-        assert list(rejected["file"]) == [images[0].name]
-    run(measure_barlengths, "val")
-    run(measure_barlengths, "test")
-    run(save_figures)
-    change_params(lambda bars: bars["data"].update(max_rejected=0))
-    assert "1 images rejected, more than max_rejected = 0" in fails(generate_heatmaps, "vgg16")
+        copy.run("stages.bars.heatmaps", model)
+    for step in (("measure", "val"), ("measure", "test"), ("localisation",), ("figures",)):
+        copy.run(f"stages.bars.{step[0]}", *step[1:])
+    tried = pd.read_csv(copy.path / "out/bars/tables/barlengths.csv")
+    assert len(tried) in (9, 10) and int(picture.stem) not in set(tried["asset_id"])
 
 
-def test_what_users_may_get_wrong_is_one_line(copy):
-    assert "'exception' (known: vgg16, resnet50v2, xception)" in fails(train_models, "exception")
-    assert "part must be val or test, got 'train'" in fails(measure_barlengths, "train")
-    Path("out/bars/vgg16/heatmaps/0.05").rename("elsewhere")
-    assert "no such heatmap" in fails(measure_barlengths, "val")
-    change_params(lambda bars: bars["xai"]["smoothgrad"].update(smooth_samples=12))
-    assert "smooth_samples must be a multiple of 8 with symmetries, got 12" in fails(generate_heatmaps, "vgg16")
-    change_params(lambda bars: bars["xai"]["smoothgrad"].update(smooth_samples=8))
-    change_params(lambda bars: bars["xai"].update(validation_split=0.01))
-    assert "bars.xai.validation_split: 0.01 of 15 galaxies leaves the first part empty" in fails(
-        measure_barlengths, "val"
-    )
-    change_params(lambda bars: bars["networks"]["vgg16"].update(weights="imagenet"))
-    assert "weights imagenet need width 1" in fails(train_models, "vgg16")
-
-
-def test_one_galaxy_is_measured_with_the_setting_of_the_test_part(copy, capsys, monkeypatch):
-    heatmap = np.random.default_rng(0).random((71, 71))
-    monkeypatch.setattr(measure, "explain", lambda bars, images: (np.array([0.5]), heatmap[None]))
-    path = Path("out/bars/barlength_correlations_test.csv")
-    table = pd.read_csv(path).set_index("model")
-    for corr_threshold, len_threshold, scale in ((1.0, 12, 1.0), (1.0, 3, 3.5)):
-        row = {"corr_threshold": corr_threshold, "len_threshold": len_threshold, "xinput": False, "scale": scale}
-        table.loc["averageheatmaps", list(row)] = list(row.values())
-        table.to_csv(path)
-        run(measure, next(Path("data/simulated/galaxy_zoo/images_gz2/images").iterdir()))
-        pixels = scale * bar_lengths(heatmap, [corr_threshold], [len_threshold])[0, 0]
-        crop = YAML().load(Path("params.yaml"))["bars"]["data"]["crop"]
-        assert f"length {pixels * crop / 71 * PIXEL_SCALE:.2f} PETROR90_R" in capsys.readouterr().out
-
-
-def test_one_galaxy_from_the_command_line(copy, capsys):
-    jpeg = next(Path("data/simulated/galaxy_zoo/images_gz2/images").iterdir())
-    with Image.open(jpeg) as image:
-        image.save("galaxy.png")
-    run(measure, jpeg, "galaxy.png", "--petror90", 10, "--draw", "drawn")
-    lines = [line for line in capsys.readouterr().out.splitlines() if "bar probability" in line]
-    assert len(lines) == 2
-    assert lines[0].partition(": ")[2] == lines[1].partition(": ")[2]
-    length, arcsec = float(lines[0].split()[-5]), float(lines[0].split()[-2])
-    assert arcsec == pytest.approx(10 * length, abs=0.1)
-    assert {p.name for p in Path("drawn").iterdir()} == {f"{jpeg.stem}_bar.png", "galaxy_bar.png"}
-    assert "absent.jpg: no such image" in fails(measure, "absent.jpg")
-    assert "--petror90 must be a positive number" in fails(measure, jpeg, "--petror90", -1)
+def test_an_input_error_is_one_line(copy):
+    assert "'exception' (known: vgg16, resnet50v2, xception)" in fails(copy, "stages.bars.train", "exception")
+    assert "the part must be val or test, got 'train'" in fails(copy, "stages.bars.measure", "train")
+    (copy.path / "out/bars/heatmaps/vgg16/0.05").rename(copy.path / "elsewhere")
+    assert "no such heatmap, although" in fails(copy, "stages.bars.measure", "val")
+    for key, value, message in (
+        ("bars.heatmaps.smooth_samples", 12, "smooth_samples must be a multiple of 8 with symmetries, got 12"),
+        ("bars.measure.validation_split", 0.01, "bars.measure.validation_split: 0.01 of 15 galaxies leaves the first"),
+        ("bars.networks.vgg16.weights", "imagenet", "weights imagenet need width 1, got 0.03"),
+    ):
+        text = (copy.path / "params.yaml").read_text()
+        copy.change(**{key: value})
+        assert message in fails(copy, "stages.bars.measure", "val"), key
+        (copy.path / "params.yaml").write_text(text)
