@@ -1,4 +1,4 @@
-"""What every test may ask for: the profiles, the real data sets, where they are at hand, and an MLflow server."""
+"""For all tests: the profiles, the real data sets if they are on this machine, and an MLflow server."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ REAL_DATA = Path(os.environ.get("SKYLIGHT_REAL_DATA", ROOT.parent / "shared" / "
 
 
 def profile(name: str, chapter: str = "") -> dict[str, object]:
-    """The settings of a profile by key, all or those of a chapter."""
+    """Return the settings of a profile by key: all, or those of a chapter."""
     words = (ROOT / "profiles" / name).read_text().split()
     assert set(words[::2]) == {"-S"}
     settings = dict(word.split("=") for word in words[1::2] if word.startswith(chapter))
@@ -39,7 +39,7 @@ def set_params(file: Path, settings: dict[str, object]) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
-    """Give the path of a real data set (``real_data("s82_rrlyrae")``), or skip the test where it is absent."""
+    """A function that returns the path of a real data set (``real_data("s82_rrlyrae")``) or skips the test."""
 
     def find(name: str) -> Path:
         path = REAL_DATA / name

@@ -1,4 +1,4 @@
-"""Servers that tests start on this machine: on a free port of the loopback interface, stopped at the end."""
+"""Servers for tests, on a free port of the loopback interface; they are stopped at the end."""
 
 import contextlib
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 
 
 def free_port() -> int:
+    """Return a port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -19,14 +20,14 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(command: list[str], log: Path, **environment: str) -> Iterator[None]:
-    """Run a server until the block ends; what it prints goes to the file ``log``. The block begins at once."""
+    """Run a server until the end of the block; its output goes to the file ``log``. It may start later."""
     with log.open("w") as output:
         server = subprocess.Popen(
             command,
             env=os.environ | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a process group of its own, so that its workers end with it
+            start_new_session=True,  # its own process group, so that its workers are stopped as well
         )
     try:
         yield
@@ -52,7 +53,7 @@ def wait_for(port: int, log: Path, seconds: float = 180) -> None:
 
 @contextlib.contextmanager
 def dying(port: int, after: int) -> Iterator[int]:
-    """Give a port that leads to ``port`` until ``after`` bytes have gone through; from then on there is nothing."""
+    """Yield a port that forwards to ``port`` until ``after`` bytes have passed; after that it refuses connections."""
     listener, connected, left = socket.create_server(("127.0.0.1", 0)), [], [after]
 
     def die() -> None:
@@ -81,6 +82,6 @@ def dying(port: int, after: int) -> Iterator[int]:
     threading.Thread(target=accept, daemon=True).start()
     try:
         yield listener.getsockname()[1]
-        assert left[0] < 0, "it did not live to die"
+        assert left[0] < 0, f"fewer than {after} bytes have passed"
     finally:
         die()

@@ -1,14 +1,16 @@
-"""What ``dvc plots show`` shows: every plot of dvc.yaml whose data Git holds, rendered as a browser would."""
+"""The plots of ``dvc plots show``: every plot of dvc.yaml whose data are in Git is rendered, as in a browser."""
 
 import json
 import subprocess
 import sys
 
+import pytest
 import vl_convert
 
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_every_plot_renders_with_its_data(tmp_path):
     command = [sys.executable, "-m", "dvc", "plots", "show", "--out", str(tmp_path / "plots"), "--json"]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""The profiles: every setting is a parameter, and `paper` is what the comments of params.yaml say was published."""
+"""The profiles: every setting is a parameter, and `paper` has the published values of the comments in params.yaml."""
 
 import re
 import shutil
@@ -12,11 +12,12 @@ from tests.conftest import ROOT, profile, set_params
 
 LINES = (ROOT / "params.yaml").read_text().splitlines()
 DEFAULTS = YAML().load("\n".join(LINES))
+PAPER = profile("paper")
 PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
 
 
 def flat(section: CommentedMap, prefix: str = "") -> dict[str, object]:
-    """Every parameter by its key, sections as well."""
+    """Return every parameter and every section by its key."""
     found = {}
     for name, value in section.items():
         found[f"{prefix}{name}"] = value
@@ -26,7 +27,7 @@ def flat(section: CommentedMap, prefix: str = "") -> dict[str, object]:
 
 
 def comments(section: CommentedMap, prefix: str = "") -> dict[str, tuple[str, str]]:
-    """The comment beside each key of a line of its own, and the comment above it."""
+    """Return, for each key with its own line, the comment beside it and the comment above it."""
     found = {}
     for name, value in section.items():
         line = section.lc.key(name)[0]
@@ -40,17 +41,18 @@ def comments(section: CommentedMap, prefix: str = "") -> dict[str, tuple[str, st
 
 
 def number(text: str) -> object:
-    """The value that a comment goes on with: ``1,220,000 ...``, ``1e-3)``, ``false). ...``, ``up to 100``, ``all``."""
+    """Return the value at the start of a text: ``1,220,000 ...``, ``1e-3)``, ``false). ...``, ``all``."""
     word = re.match(r"(?:up to )?(-?[\d,]*\.?\d+(?:e-?\d+)?|true|false|null|max|all)\b", text)
     assert word, f"published: {text!r} is no number, true, false, null, max or all"
     return word[1] if word[1] == "all" else YAML(typ="safe").load(re.sub(r",(?=\d{3})", "", word[1]))
 
 
 def published() -> list[dict[str, object]]:
-    """The parameters, and their published values, that each comment with ``published: `` is about.
+    """Return the published values, by parameter, in each comment with ``published: ``.
 
-    Beside a mapping (``{factor: 0.5, patience: 2}  # published: 0.5, 5``) stand the values of its keys in their order.
-    Above a key stands its own, or those of the keys below it by name (``width: of all filters (published: 1); ...``).
+    A comment beside a mapping (``{factor: 0.5, patience: 2}  # published: 0.5, 5``) has the values of its keys in their
+    order. A comment above a key has its value, or the values of the keys below it by name (``width: of all filters
+    (published: 1); ...``).
     """
     found = []
     for key, (beside, above) in comments(DEFAULTS).items():
@@ -74,7 +76,7 @@ PUBLISHED = {key: value for values in published() for key, value in values.items
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_every_setting_is_a_parameter_and_together_they_are_good(name, tmp_path):
+def test_every_setting_is_a_parameter_and_the_parameters_are_valid(name, tmp_path):
     settings = profile(name)
     assert settings and set(settings) <= set(flat(DEFAULTS))
     shutil.copy(ROOT / "params.yaml", tmp_path)
@@ -82,16 +84,15 @@ def test_every_setting_is_a_parameter_and_together_they_are_good(name, tmp_path)
     params.load(tmp_path / "params.yaml")
 
 
-def test_no_comment_with_a_published_value_is_overlooked():
+def test_every_comment_with_a_published_value_is_read():
     mentioned = sum(len(re.findall("[Pp]ublished: ", line)) for line in LINES)
     assert len(published()) == mentioned > 10 and all(published())
 
 
 @pytest.mark.parametrize("key", PUBLISHED)
-def test_paper_has_each_published_value_that_is_not_the_default(key):
+def test_the_profile_paper_has_each_published_value_that_is_not_the_default(key):
     value, default = PUBLISHED[key], flat(DEFAULTS)[key]
     if value == default:
         return
-    paper = profile("paper")
-    assert key in paper, f"published: {value}, the default is {default}"
-    assert paper[key] > default if value == "all" else paper[key] == value
+    assert key in PAPER, f"published: {value}, the default is {default}"
+    assert PAPER[key] > default if value == "all" else PAPER[key] == value

@@ -1,4 +1,4 @@
-"""The timing of stages: order, wall time, memory, and what it says of a stage that fails."""
+"""The benchmark of stages: their order, wall time, memory, and the error of a stage that fails."""
 
 import ast
 import subprocess
@@ -15,7 +15,7 @@ def stage(name: str, *after: str) -> Stage:
     return Stage(name, f"python -m stages.{name}", (), (), (), after)
 
 
-# As dvc.yaml may have them: a stage before one that it needs.
+# As in dvc.yaml, a stage can stand before one that it needs.
 STAGES = [
     stage("stars-draw", "stars-train"),
     stage("stars-train", "stars-read"),
@@ -24,16 +24,16 @@ STAGES = [
 ]
 
 
-def test_every_stage_comes_after_those_it_needs_and_no_other_is_run():
+def test_a_stage_runs_after_those_that_it_needs_and_no_others_run():
     assert [s.name for s in in_order(STAGES, ["stars"])] == ["stars-read", "stars-train", "stars-draw"]
     assert [s.name for s in in_order(STAGES, ["stars-train"])] == ["stars-read", "stars-train"]
     assert {s.name for s in in_order(STAGES, [])} == {s.name for s in STAGES}
 
 
-def test_time_and_memory_are_those_of_the_command(tmp_path):
+def test_time_and_memory_of_a_command(tmp_path):
     wait = f'{sys.executable} -c "import time; time.sleep(0.5)"'
     fill = f'{sys.executable} -c "held = bytearray(800 * 2**20)"'
-    # In a process of its own: a child counts the memory of the process that it was forked from, here pytest's.
+    # In its own process: the peak memory of a child is at least that of the process that forked it, here pytest.
     script = f"from bench.stages import timed; print([timed(c, {str(tmp_path)!r}) for c in ({wait!r}, {fill!r})])"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     waited, filled = ast.literal_eval(run.stdout.splitlines()[-1])
@@ -41,6 +41,6 @@ def test_time_and_memory_are_those_of_the_command(tmp_path):
     assert waited["peak_memory_mib"] < 800 <= filled["peak_memory_mib"] < 1000
 
 
-def test_a_stage_that_fails_ends_it_with_what_it_said(tmp_path):
+def test_a_stage_that_fails_is_an_error_with_its_output(tmp_path):
     with pytest.raises(SystemExit, match=r"failed\nno such star"):
         timed("echo no such star >&2; exit 3", str(tmp_path))

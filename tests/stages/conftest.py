@@ -1,4 +1,4 @@
-"""A temporary clone of the working tree, and DVC run in it."""
+"""Temporary clones of the working tree in which tests run DVC."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.conftest import ROOT, set_params
 
 
 class Clone:
-    """A clone with its own DVC cache, parameters to be set, and commands to be run."""
+    """A clone with its own DVC cache, in which tests set parameters and run commands."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -30,11 +30,11 @@ class Clone:
         return os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
     def run(self, *command: str, fails: bool = False) -> str:
-        """Run ``python -m ...`` in the clone; give what it printed."""
+        """Run ``python -m ...`` in the clone; return what it printed."""
         return self._run([sys.executable, "-m", *command], fails)
 
     def shell(self, line: str, fails: bool = False, **environment: str) -> str:
-        """Run a line as a user types it; give what it printed."""
+        """Run a command line in a shell; return what it printed."""
         return self._run(["bash", "-c", line], fails, **environment)
 
     def _run(self, command: list[str], fails: bool, **environment: str) -> str:
@@ -46,12 +46,12 @@ class Clone:
         return output
 
     def repro(self, *arguments: str) -> set[str]:
-        """Run ``dvc repro``; give the names of the stages that ran."""
+        """Run ``dvc repro``; return the names of the stages that ran."""
         lines = self.run("dvc", "repro", *arguments).splitlines()
         return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
 
     def repro_killed(self, *arguments: str, once: str) -> None:
-        """Start ``dvc repro`` and kill it and all that it started as soon as the path ``once`` exists."""
+        """Start ``dvc repro``, and kill it with all its processes as soon as the path ``once`` exists."""
         command = [sys.executable, "-m", "dvc", "repro", *arguments]
         run = subprocess.Popen(
             command,
@@ -71,7 +71,7 @@ class Clone:
         self.shell(f"git add -A && git commit -q -m {message}")
 
     def cloned_to(self, path: Path) -> "Clone":
-        """A clone of this clone's last commit, with nothing in its DVC cache."""
+        """Clone the last commit of this clone, with an empty DVC cache."""
         self.shell(f"git clone -q . {path}")
         return Clone(path)
 
@@ -81,7 +81,7 @@ class Clone:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory) -> Callable[[], Clone]:
-    """Make temporary clones of the working tree: what Git tracks, and what it would."""
+    """Return a function that clones the working tree: the files that Git tracks or would track."""
 
     def make() -> Clone:
         path = tmp_path_factory.mktemp("clone") / "skylight"

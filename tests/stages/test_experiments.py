@@ -1,4 +1,4 @@
-"""DVC's experiments on a chapter at tiny scale: run, queued, beside the workspace, compared, and in MLflow."""
+"""Experiments of DVC on a chapter at tiny scale: run, queued, in a temporary folder, compared, and in MLflow."""
 
 import io
 import json
@@ -10,10 +10,12 @@ from ruamel.yaml import YAML
 
 from tests.conftest import profile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tiny(clone):
-    """The chapter up to its training, at the scale of the profile, committed."""
+    """A clone that has run the chapter up to the training, with the profile ``tiny``, and committed it."""
     clone = clone()
     clone.printed = clone.shell("xargs dvc exp run -n tiny periodic-train < profiles/tiny")
     clone.commit("tiny")
@@ -21,7 +23,7 @@ def tiny(clone):
 
 
 def parameters(clone) -> dict[str, object]:
-    """Every parameter of a clone by its key."""
+    """Return every parameter of a clone by its key."""
 
     def flat(section: dict, prefix: str = "") -> dict[str, object]:
         found = {}
@@ -33,14 +35,14 @@ def parameters(clone) -> dict[str, object]:
 
 
 def experiments(clone) -> pd.DataFrame:
-    """What ``dvc exp show`` shows: a row an experiment, by name."""
+    """Return the table of ``dvc exp show``: one row per experiment, by name."""
     printed = clone.run("dvc", "exp", "show", "--csv")
     table = pd.read_csv(io.StringIO(printed[printed.index("Experiment,") :]))
     return table.dropna(subset="Experiment").set_index("Experiment")
 
 
 def finished(clone, *names: str, seconds: float = 240) -> bool:
-    """Wait until the experiments of these names are there."""
+    """Wait for experiments of these names; return whether they finished in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         there = clone.shell("git for-each-ref --format '%(refname:lstrip=-1)' refs/exps").split()
@@ -50,14 +52,14 @@ def finished(clone, *names: str, seconds: float = 240) -> bool:
     return False
 
 
-def test_a_profile_is_run_by_xargs(tiny):
+def test_xargs_passes_a_profile_to_dvc(tiny):
     steps = {line.split("'")[1] for line in tiny.printed.splitlines() if line.startswith("Running stage")}
     assert steps == {"periodic-simulate", "periodic-transform", "periodic-train"}
     assert "Ran experiment(s): tiny" in tiny.printed
     assert profile("tiny").items() <= parameters(tiny).items()
 
 
-def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace(tiny):
+def test_a_queue_runs_two_experiments_at_a_time_and_does_not_change_the_workspace(tiny):
     for name, setting in (("double", "augmentation=double"), ("drawn", "augmentation=sample_1")):
         settings = f"-S periodic.transform.{setting} -S periodic.transform.sample_to=200"
         printed = tiny.shell(f"dvc exp run --queue -n {name} {settings} periodic-transform")
@@ -73,19 +75,19 @@ def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace(tiny
     assert (twice.drop("EW") == 2 * one.drop("EW")).all() and twice["EW"] == one["EW"]
 
 
-def test_beside_the_workspace_the_workspace_stays_as_it_is(tiny):
+def test_a_temporary_experiment_does_not_change_the_workspace(tiny):
     printed = tiny.shell("dvc exp run --temp -n strict -S periodic.transform.max_rejected=0.01 periodic-transform")
     assert "Ran experiment(s): strict" in printed and "applied to your workspace" not in printed
     assert tiny.shell("git status --porcelain") == ""
     assert experiments(tiny).loc["strict", "periodic.transform.max_rejected"] == 0.01
 
 
-def test_a_setting_that_is_no_parameter_runs_nothing(tiny):
+def test_a_setting_that_is_not_a_parameter_is_an_error(tiny):
     assert "Could not override" in tiny.shell("dvc exp run -S periodic.train.epoch=3 periodic-train", fails=True)
     assert tiny.shell("git status --porcelain") == ""
 
 
-def test_an_experiment_is_compared_with_what_is_committed_and_stands_in_mlflow(tiny, mlflow_server):
+def test_an_experiment_is_compared_with_the_last_commit_and_logged_to_mlflow(tiny, mlflow_server):
     before = json.loads((tiny.path / "out/periodic/training/metrics.json").read_text())
     setting = "-S periodic.train.learning_rate=1e-3"
     printed = tiny.shell(f"dvc exp run -n fast {setting} periodic-train", MLFLOW_TRACKING_URI=mlflow_server)

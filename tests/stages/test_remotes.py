@@ -1,4 +1,4 @@
-"""Remotes: pushed from one clone, pulled into another; a folder, S3 and SSH as they are, and as they fail."""
+"""Remotes in a folder, on S3 and over SSH: push from one clone, pull into another, and every kind of failure."""
 
 import getpass
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from tests.conftest import ROOT, profile
 from tests.servers import dying, free_port, serving, wait_for
@@ -23,19 +23,21 @@ DATA, STAGES = "data/processed/periodic", {"periodic-simulate", "periodic-transf
 (PULL,) = re.findall(
     r"^\t(.*dvc pull.*)$", (ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$$", "$"), re.M
 )
+pytestmark = pytest.mark.slow
+
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 @dataclass(frozen=True)
 class Remote:
-    """Where a remote is, the options of ``dvc remote modify --local``, and how to spoil an object of it."""
+    """The URL of a remote, its options for ``dvc remote modify --local``, and a function that overwrites an object."""
 
     url: str
     options: dict[str, str]
     overwrite: Callable[[str, bytes], None]
 
     def use(self, clone, **options: str) -> None:
-        """Make it the default remote of a clone, for this machine only."""
+        """Make it the default remote of a clone, on this machine only."""
         lines = ["[core]", "remote = shared", "['remote \"shared\"']", f"url = {self.url}", "verify = true"]
         lines += [f"{key} = {value}" for key, value in (self.options | options).items()]
         (clone.path / ".dvc/config.local").write_text("\n".join(lines) + "\n")
@@ -49,10 +51,10 @@ def folder(tmp_path) -> Remote:
 
 @pytest.fixture(scope="module")
 def s3_server(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """An S3 service that asks for a key; the options to use it with."""
+    """The options for an S3 service that requires a key."""
     log, port = tmp_path_factory.mktemp("s3") / "log", free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with serving(command, log, INITIAL_NO_AUTH_ACTION_COUNT="3"):  # what makes the user of all later ones
+    with serving(command, log, INITIAL_NO_AUTH_ACTION_COUNT="3"):  # the three calls below that make the user
         wait_for(port, log)
         iam = boto3.client(
             "iam",
@@ -92,14 +94,14 @@ def s3(s3_server, tmp_path) -> Remote:
 
 @pytest.fixture(scope="module")
 def ssh_server(tmp_path_factory) -> Iterator[tuple[int, Path]]:
-    """The port of an OpenSSH server, and the folder of a key that it knows (``known``) and one that it does not."""
+    """The port of an OpenSSH server, and the folder of a key that it accepts (``known``) and one that it refuses."""
     if SSHD is None:
         pytest.skip("no sshd on this machine (Debian: apt install openssh-server)")
     folder, port = tmp_path_factory.mktemp("ssh"), free_port()
     for name in ("host", "known", "unknown"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # the system's start of the service would make it
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # usually made when the system starts the service
     settings = {
         "Port": port,
         "ListenAddress": "127.0.0.1",
@@ -130,9 +132,10 @@ def ssh(ssh_server, tmp_path) -> Remote:
 @pytest.fixture(scope="module")
 def source(clone):
     """A clone whose pipeline is its first two stages, run at tiny scale."""
-    clone, yaml = clone(), YAML()
-    stages = yaml.load(clone.path / "dvc.yaml")["stages"]
-    yaml.dump({"stages": {name: stages[name] for name in STAGES}}, clone.path / "dvc.yaml")
+    clone = clone()
+    stages = yaml.safe_load((clone.path / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    text = yaml.safe_dump({"stages": {name: stages[name] for name in STAGES}})
+    (clone.path / "dvc.yaml").write_text(text, encoding="utf-8")
     clone.change(**profile("tiny", "periodic"))
     (clone.path / "dvc.lock").unlink()
     assert clone.repro() == STAGES
@@ -151,13 +154,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def error(printed: str) -> str:
-    """The error that DVC printed; it is no traceback."""
+    """Return the error that DVC printed, which must not be a traceback."""
     assert "Traceback" not in printed
     return printed[printed.index("ERROR: ") :]
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3", "ssh"])
-def test_what_one_clone_pushes_another_pulls_and_has_nothing_to_do(kind, source, other, request):
+def test_after_a_push_another_clone_pulls_and_has_nothing_to_run(kind, source, other, request):
     remote = request.getfixturevalue(kind)
     remote.use(source)
     remote.use(other)
@@ -172,7 +175,7 @@ def test_what_one_clone_pushes_another_pulls_and_has_nothing_to_do(kind, source,
     assert other.lock() == source.lock()
 
 
-def test_a_remote_that_dies_during_a_push_or_pull_is_an_error_and_the_next_try_goes_on(source, other, s3):
+def test_a_remote_that_dies_during_a_push_or_pull_is_an_error_and_the_next_try_continues(source, other, s3):
     alive, whole = s3.options["endpointurl"], contents(source.path / DATA)
     s3.use(source)
     with dying(int(alive.rpartition(":")[2]), after=300_000) as port:
@@ -205,7 +208,7 @@ def test_a_wrong_key_is_refused_and_nothing_is_lost(kind, message, source, reque
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3", "ssh"])
-def test_a_corrupted_object_is_told_and_does_not_reach_the_workspace(kind, source, other, request):
+def test_a_corrupted_object_is_an_error_and_does_not_reach_the_workspace(kind, source, other, request):
     remote, whole = request.getfixturevalue(kind), contents(source.path / DATA)
     remote.use(source)
     remote.use(other)

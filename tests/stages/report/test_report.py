@@ -1,4 +1,4 @@
-"""The report, made from the outputs that Git holds and loaded in Chromium at the widths of a desktop and of a phone."""
+"""The report, made from the outputs in Git, and opened in Chromium at the widths of a desktop and of a phone."""
 
 import re
 import shutil
@@ -6,15 +6,17 @@ from pathlib import Path
 from urllib.parse import urldefrag
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from skylight.report.chapter import read_chapter
 from skylight.report.pages import STAGE, pictures_of
 from skylight.report.pipeline import made_by, read_stages
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 PHONE, DESKTOP = 375, 1280
-MOST = 10_000_000  # bytes of a page that still opens at once; they are in the cache, not in Git
+MOST = 10_000_000  # bytes of a page; a page of this size still opens at once
 
 
 @pytest.fixture(scope="module")
@@ -36,30 +38,30 @@ def report(stages):
 
 @pytest.fixture(scope="module")
 def chapters(stages, report):
-    """The chapters that the report shows, with their words."""
+    """The chapters of the report, with their texts."""
     shown = {made_by(stages, dep) for dep in report.deps}
     names = {stage.chapter for stage in stages if stage in shown}
     return {name: read_chapter(ROOT / f"stages/{name}/report.yaml") for name in names}
 
 
 def html(clone) -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted((clone.path / "out/report").iterdir())}
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((clone.path / "out/report").iterdir())}
 
 
-def test_there_is_a_page_a_chapter_and_a_front_page(built, chapters):
+def test_there_are_an_index_page_and_one_page_per_chapter(built, chapters):
     pages = html(built)
     assert set(pages) == {"index.html", *(f"{name}.html" for name in chapters)} and "periodic.html" in pages
     assert all(len(page.encode()) < MOST for page in pages.values())
     assert all(f'href="{name}.html"' in pages["index.html"] for name in chapters)
 
 
-def test_made_again_elsewhere_it_has_the_same_bytes(built, clone):
+def test_the_report_has_the_same_bytes_in_another_folder(built, clone):
     again = clone()
     again.run("stages.report.build")
     assert html(again) == html(built)
 
 
-def test_dvc_makes_it_once(clone):
+def test_dvc_makes_the_report_again_only_after_a_change(clone):
     clone = clone()
     assert clone.repro("-s", STAGE) == {STAGE}
     assert clone.repro("-s", STAGE) == set()
@@ -69,7 +71,7 @@ def test_dvc_makes_it_once(clone):
     assert "<h1>Variables</h1>" in html(clone)["periodic.html"]
 
 
-def test_every_link_of_a_page_leads_somewhere(built):
+def test_every_link_has_a_target(built):
     pages, folder = html(built), built.path / "out/report"
     ids = {name: set(re.findall(r'id="([^"]+)"', page)) for name, page in pages.items()}
     for name, page in pages.items():
@@ -81,18 +83,16 @@ def test_every_link_of_a_page_leads_somewhere(built):
             assert not anchor or anchor in ids[target or name], f"{name}: {link}"
 
 
-def test_every_figure_that_git_holds_is_in_the_report(stages, report):
-    """A chapter's figures are what its stages keep outside the cache in a folder named for figures."""
-    content = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+def test_every_figure_in_git_is_in_the_report(stages, report):
+    """Stages write figures to folders whose names start with ``figures`` and do not cache them."""
+    content = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     outs = [out for stage in content.values() for out in stage.get("do", stage).get("outs", [])]
     figures = [name for out in outs if isinstance(out, dict) for name in out if Path(name).name.startswith("figures")]
     held = [name for name in figures if (ROOT / name).exists()]
     assert held and set(held) <= set(report.deps)
 
 
-def test_every_figure_has_a_caption_and_every_caption_of_a_stage_that_ran_a_figure(
-    chapters, stages, report, monkeypatch
-):
+def test_every_figure_has_a_caption_and_every_caption_a_figure(chapters, stages, report, monkeypatch):
     monkeypatch.chdir(ROOT)
     drawn = {str(picture.path) for picture in pictures_of(report, stages)}
     captions = {name for chapter in chapters.values() for part in chapter.parts for name in part.figures}
@@ -101,7 +101,7 @@ def test_every_figure_has_a_caption_and_every_caption_of_a_stage_that_ran_a_figu
     assert not {name for name in captions if made_by(stages, name) and name not in drawn | folders}
 
 
-def test_every_number_is_found_in_a_file_that_the_stage_declares(built, chapters, stages, report):
+def test_every_number_is_in_a_file_that_the_report_depends_on(built, chapters, stages, report):
     declared = tuple(report.deps)
     for chapter in chapters.values():
         files = {row.file or table.file for table in chapter.tables for row in table.rows}
@@ -112,8 +112,8 @@ def test_every_number_is_found_in_a_file_that_the_stage_declares(built, chapters
         assert '<td class="number">–</td>' not in html(built)[f"{name}.html"], name
 
 
-def test_a_chapter_with_other_data_says_so_and_leaves_out_what_it_did_not_draw(clone):
-    """As after a run on one's own survey without a transfer."""
+def test_a_page_names_the_data_of_a_user_and_leaves_out_missing_figures(clone):
+    """As after a run on a user's own survey without a transfer."""
     clone = clone()
     clone.change(**{"periodic.data.path": "data/catalina", "periodic.transfer.surveys": {}})
     shutil.move(clone.path / "out/periodic/figures/dmdt.png", clone.path / "out/periodic/figures/new.png")
@@ -124,15 +124,15 @@ def test_a_chapter_with_other_data_says_so_and_leaves_out_what_it_did_not_draw(c
     assert "More figures" in page and "<code>new.png</code>" in page and "Other surveys" not in page
 
 
-def test_a_chapter_is_added_by_one_file_and_its_dependencies(clone):
+def test_a_chapter_is_added_by_its_report_yaml_and_dependencies(clone):
     clone = clone()
-    file, yaml = clone.path / "dvc.yaml", YAML()
-    content = yaml.load(file)
+    file = clone.path / "dvc.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
     stage = {"cmd": "python -m stages.moons.weigh", "deps": ["params.yaml"], "outs": [{"out/moons/figures": None}]}
     stage["outs"][0]["out/moons/figures"] = {"cache": False}
     content["stages"]["moons-weigh"] = stage
     content["stages"][STAGE]["deps"].append("out/moons/figures")
-    yaml.dump(content, file)
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     shutil.copytree(clone.path / "out/periodic/figures_methods", clone.path / "out/moons/figures")
     (clone.path / "stages/moons").mkdir()
     words = "title: Moons\nparts: [{title: Masses, figures: {out/moons/figures/methods.png: All of them}}]\n"
@@ -146,7 +146,7 @@ def test_a_chapter_is_added_by_one_file_and_its_dependencies(clone):
     assert "Masses" in pages["moons.html"] and "All of them" in pages["moons.html"]
 
 
-def test_bad_words_stop_it_in_one_line_and_leave_the_last_report(built):
+def test_a_faulty_report_yaml_is_an_error_of_one_line_and_the_last_report_is_kept(built):
     words = built.path / "stages/periodic/report.yaml"
     before, good = html(built), words.read_text()
     words.write_text(good.replace("question:", "queston:"))
@@ -172,7 +172,7 @@ def chromium():
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_every_page_loads_without_error_missing_image_or_horizontal_scroll(built, chromium, width):
+def test_every_page_loads_without_errors_and_without_horizontal_scrolling(built, chromium, width):
     page = chromium.new_page(viewport={"width": width, "height": 800})
     faults, asked = [], []
     page.on("console", lambda message: faults.append(message.text) if message.type in ("error", "warning") else None)
@@ -197,7 +197,7 @@ def test_every_page_loads_without_error_missing_image_or_horizontal_scroll(built
     page.close()
 
 
-def test_a_picture_is_enlarged_by_a_click_and_the_page_still_does_not_scroll(built, chromium):
+def test_a_click_enlarges_a_figure_and_the_page_does_not_scroll(built, chromium):
     page = chromium.new_page(viewport={"width": PHONE, "height": 800})
     page.goto((built.path / "out/report/periodic.html").as_uri())
     image = page.locator("figure img").first
