@@ -101,7 +101,7 @@ def draw_map(figure: Figure, axes: Axes, values: np.ndarray, scale: tuple, missi
     extend = beyond[bool(values.min() < shown.norm.vmin), bool(values.max() > shown.norm.vmax)]
     bar = figure.colorbar(shown, ax=axes, extend=extend)
     bar.ax.tick_params(labelsize=6)
-    bar.formatter.set_powerlimits((-2, 3))
+    bar.formatter.set_powerlimits((-3, 4))
     bar.ax.yaxis.get_offset_text().set_fontsize(6)
 
 
