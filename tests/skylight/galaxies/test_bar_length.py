@@ -62,6 +62,18 @@ def test_random_maps(seed, size, dtype):
     assert_as_scanned(rng.random((size, size + 2)).astype(dtype), [0.3, 0.85], [1, 8])
 
 
+def test_a_correlation_that_equals_the_threshold_does_not_stop_the_scan():
+    """Only a larger correlation stops it, to the last digit."""
+    heatmap = np.random.default_rng(0).random((9, 9))
+    scanned = [abs(np.corrcoef(*(heatmap > t).nonzero())[1, 0]) for t in np.arange(0.5, 0.6233, 0.0001)]
+    reached = scanned[-1]
+    assert reached > max(scanned[:-5])  # the scan has come to a larger correlation than before
+    limits = [np.nextafter(reached, 0), reached]
+    assert_as_scanned(heatmap, limits, [1])
+    stopped, passed = bar_lengths(heatmap, limits, [1])[:, 0]
+    assert stopped > passed
+
+
 @settings(max_examples=4, deadline=None)
 @given(angle=st.floats(0, np.pi), seed=st.integers(0, 99))
 def test_maps_with_a_bar(angle, seed):
