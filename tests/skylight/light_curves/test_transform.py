@@ -41,7 +41,7 @@ def survey(tmp_path):
 
 
 def run(survey, folder, oversampling=VANILLA, max_rejected=0.2):
-    counts, _ = write_arrays(survey, DMDT, CLASSES, oversampling, max_rejected, Path(folder))
+    counts, *_ = write_arrays(survey, DMDT, CLASSES, oversampling, max_rejected, Path(folder))
     data = arrays.load(folder)
     return counts, data.images, data.features, data.labels, data.ids
 
