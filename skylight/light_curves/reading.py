@@ -26,6 +26,7 @@ from skylight.light_curves.text import (
     find_columns,
     is_comment,
     read_lines,
+    records,
     split,
 )
 from skylight.params.light_curves import Columns, CrtsLayout, Data, FilesLayout, Labels, TableLayout
@@ -115,8 +116,8 @@ class FileFormat:
     def _field(self, row: tuple[int, str], column: int) -> str:
         try:
             fields = split(row[1], self.delimiter)
-        except BadText as reason:
-            raise BadText(f"line {row[0]}: {reason}") from None
+        except BadText:
+            raise BadText(f"line {row[0]}: its quotes are wrong") from None
         if column >= len(fields):
             raise BadText(f"line {row[0]}: only {len(fields)} columns")
         return fields[column]
@@ -302,12 +303,9 @@ def _text_labels(path: Path, labels: Labels) -> list[list[str]]:
     lines = read_lines(path)[labels.skip_rows :]
     columns, start = find_columns(lines, labels.delimiter, [labels.id, labels.class_])
     rows = []
-    for line in lines[start:]:
-        if not line.strip():
-            continue
-        fields = split(line, labels.delimiter)
+    for number, fields in enumerate(records(lines[start:], labels.delimiter), 1):
         if len(fields) <= max(columns):
-            raise BadText(f"row {len(rows) + 1}: only {len(fields)} columns")
+            raise BadText(f"row {number}: only {len(fields)} columns")
         rows.append([fields[column] for column in columns])
     return rows
 

@@ -176,7 +176,7 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path, data: Table
 
 
 def _check_float_times(rows: duckdb.DuckDBPyRelation, name: str) -> None:
-    largest = rows.filter("isfinite(time)").aggregate("max(abs(time))").fetchone()[0]
+    largest = rows.filter("isfinite(time)").aggregate("max(abs(time))").fetchall()[0][0]
     try:
         check_time_type(np.array([largest or 0], dtype=np.float32))
     except BadLightCurve as reason:

@@ -2,7 +2,7 @@
 
 import csv
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 MAX_BYTES = 2**26
@@ -72,10 +72,29 @@ def split(line: str, delimiter: str) -> list[str]:
         return [field.strip('"') for field in line.split()]
     if '"' not in line:
         return [field.strip() for field in line.split(delimiter)]
+    return next(records([line], delimiter))
+
+
+def records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the fields of each row, as `split`; blank lines are left out, and a field in quotes may have newlines.
+
+    Raises
+    ------
+    BadText
+        The quotes of a row are wrong; the reason names it, counted from 1.
+    """
+    if delimiter == " ":
+        yield from (split(line, delimiter) for line in lines if line.strip())
+        return
+    rows = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=True, strict=True)
+    count = 0
     try:
-        return [field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
-    except (csv.Error, StopIteration) as error:
-        raise BadText(f"{error}") from None
+        for fields in rows:
+            if fields not in ([], [""]):
+                count += 1
+                yield [field.strip() for field in fields]
+    except csv.Error as error:
+        raise BadText(f"row {count + 1}: {error}") from None
 
 
 def find_columns(
