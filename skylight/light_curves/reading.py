@@ -25,6 +25,7 @@ from skylight.light_curves.text import (
     check_file,
     find_columns,
     is_comment,
+    listed,
     read_lines,
     records,
     split,
@@ -34,6 +35,8 @@ from skylight.rejected import Rejected
 
 MIN_TRAINING = 10
 """Smallest number of objects of a survey that a network is trained on."""
+MAX_LINES = 500_000
+"""Largest number of lines of a file of one object; most may be of other bands or times."""
 MAX_LABELS = 5_000_000
 """Largest number of rows of a label table in Parquet."""
 UNLABELLED = ""
@@ -78,7 +81,10 @@ class FileFormat:
             The file cannot be read, or a line is wrong; the reason names the line, not the file.
         """
         try:
-            return self._read(read_lines(path))
+            lines = read_lines(path)
+            if len(lines) > MAX_LINES:
+                raise BadText(f"more than {MAX_LINES:,} lines ({len(lines):,})")
+            return self._read(lines)
         except BadText as reason:
             raise BadLightCurve(str(reason)) from None
 
@@ -98,7 +104,7 @@ class FileFormat:
         return self._field(row, column)[:1] in ("<", ">")
 
     def _numbers(self, rows: list[tuple[int, str]], columns: list[int]) -> np.ndarray:
-        """Return the columns as (3, n) numbers. Only after an error are rows read one by one, to find the bad one."""
+        """Return the columns as (3, n) numbers."""
         if not rows:
             return np.zeros((3, 0))
         delimiter = None if self.delimiter == " " else self.delimiter
@@ -106,12 +112,15 @@ class FileFormat:
         try:
             return np.loadtxt(text, delimiter=delimiter, usecols=columns, ndmin=2, quotechar='"').T
         except Exception as error:
+            if len(rows) > 100:  # a part is wrong: read it again, in ever smaller parts
+                parts = [rows[start : start + len(rows) // 10] for start in range(0, len(rows), len(rows) // 10)]
+                return np.hstack([self._numbers(part, columns) for part in parts])
             for row in rows:
                 for column in columns:
                     field = self._field(row, column)
                     if not re.fullmatch(NUMBER, field):
                         raise BadLightCurve(f"line {row[0]}: not a number: {field!r}") from None
-            raise BadLightCurve(f"not numbers: {error}") from error
+            raise BadLightCurve(f"lines {rows[0][0]} to {rows[-1][0]}: not numbers") from error
 
     def _field(self, row: tuple[int, str], column: int) -> str:
         try:
@@ -321,9 +330,9 @@ def _parquet_labels(path: Path, labels: Labels) -> list[list[str]]:
             missing = [name for name in named if name not in names]
             table = None if missing or file.metadata.num_rows > MAX_LABELS else file.read(columns=named)
     except Exception as error:
-        raise BadText(f"not a Parquet table: {str(error).splitlines()[0]}") from error
+        raise BadText(f"not a Parquet table: {ascii(str(error))[1:-1]}") from error
     if missing:
-        raise BadText(f"no column {missing[0]!r} (has: {', '.join(names)})")
+        raise BadText(f"no column {missing[0]!r} (has: {listed(names)})")
     if table is None:
         raise BadText(f"more than {MAX_LABELS:,} rows")
     columns = []

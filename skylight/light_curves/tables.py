@@ -15,7 +15,7 @@ from duckdb import ColumnExpression, ConstantExpression, SQLExpression
 
 from skylight.errors import InputError
 from skylight.light_curves.curve import MAX_POINTS, BadLightCurve, check_time_type
-from skylight.light_curves.text import NUMBER, BadText, check_file, find_columns, split
+from skylight.light_curves.text import NUMBER, BadText, check_file, find_columns, listed, split
 from skylight.params.light_curves import TableLayout
 
 HEAD_BYTES = 2**24  # the header and the first row of data are in this part of a text table
@@ -122,7 +122,8 @@ def _decoding(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        lines = (line.strip() for line in str(error).splitlines())
+        first = next((line for line in lines if line.isprintable() and line), type(error).__name__)
         raise InputError(f"{path}: {first}") from error
 
 
@@ -160,7 +161,7 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path, data: Table
     for key, wanted in _wanted(data).items():
         name = table.columns[wanted] if isinstance(wanted, int) and wanted < len(table.columns) else wanted
         if name not in types:
-            raise BadText(f"no column {wanted!r} (has: {', '.join(table.columns)})")
+            raise BadText(f"no column {wanted!r} (has: {listed(table.columns)})")
         kind = types[name].id
         if key in VALUES and kind not in NUMBERS | {"varchar"}:
             raise BadText(f"column {name!r} has type {kind}, which is no number")

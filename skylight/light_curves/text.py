@@ -143,4 +143,10 @@ def find_columns(
             return [header.index(column) if isinstance(column, str) else column for column in wanted], start
     header = headers[0] if headers else []
     missing = next(name for name in named if name not in header)
-    raise BadText(f"no column {missing!r} (has: {', '.join(header)})")
+    raise BadText(f"no column {missing!r} (has: {listed(header)})")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message of one line: the first thirty, without control characters and endless names."""
+    shown = [name[:60] if name.isprintable() else ascii(name[:60]) for name in names[:30]]
+    return ", ".join(shown) + (f" and {len(names) - 30} more" if len(names) > 30 else "")

@@ -31,6 +31,12 @@ def _delimiter(text: str) -> str:
     return text
 
 
+def _printable(path: str) -> str:
+    if not path or not path.isprintable():
+        raise ValueError(f"must be a path without control characters, got {path!r}")
+    return path
+
+
 def _inside(path: str) -> str:
     """Check that a path stays in the folder that it is relative to, where DVC sees its changes."""
     parts = PurePosixPath(path)
@@ -51,7 +57,7 @@ Range = Annotated[list[Limit], Field(min_length=2, max_length=2), AfterValidator
 class Rows(Section):
     """The rows to keep; a value outside, such as 99.999 for "not measured", is no measurement. Null: no limit."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_printable)]
     time_range: Range | None = Field(None, description="first and last time")
     mag_range: Range | None = Field([-5.0, 40.0], description="brightest and faintest magnitude")
     magerr_range: Range | None = Field([0.0, 9.0], description="smallest and largest error of a magnitude")

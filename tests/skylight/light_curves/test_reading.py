@@ -542,6 +542,7 @@ def test_a_file_that_is_too_large_is_refused_unread(crts, tmp_path):
         next(open_survey(crts, CLASSES).sources()).read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["file", "table"])
 def test_an_object_of_200_000_points_is_refused_and_the_next_one_read(tmp_path, layout):
     rows = [f"1,{number / 100},15.0,0.1" for number in range(200_000)] + ["2,1,15,0.1", "2,2,15,0.1"]
@@ -608,3 +609,20 @@ def test_training_on_one_class_is_refused(files, tmp_path):
     (tmp_path / "labels.csv").write_text("id,type\n" + "".join(f"{number},W\n" for number in range(20)))
     with pytest.raises(InputError, match=r"of two classes of periodic\.classes; there are 20: 20 EW$"):
         open_survey(check(FilesLayout, files), CLASSES, training=True)
+
+
+def test_the_wrong_line_among_many_is_found(tmp_path):
+    lines = ["mjd,mag,magerr", *(f"{number},15,0.1" for number in range(3000))]
+    lines[2345] = "2345,15,O.1"
+    (tmp_path / "1.csv").write_text("\n".join(lines))
+    data = {"layout": "files", "path": str(tmp_path), "files": "{id}.csv", "columns": VALUES}
+    with pytest.raises(BadLightCurve, match=r"^line 2346: not a number: 'O\.1'$"):
+        file_format(check(FilesLayout, data)).read(tmp_path / "1.csv")
+
+
+def test_a_file_of_too_many_lines_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("skylight.light_curves.reading.MAX_LINES", 20)
+    (tmp_path / "1.csv").write_text("mjd,mag,magerr\n" + "\n".join(POINTS))
+    data = {"layout": "files", "path": str(tmp_path), "files": "{id}.csv", "columns": VALUES}
+    with pytest.raises(BadLightCurve, match=r"^more than 20 lines \(41\)$"):
+        file_format(check(FilesLayout, data)).read(tmp_path / "1.csv")
