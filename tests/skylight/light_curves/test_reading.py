@@ -626,3 +626,44 @@ def test_a_file_of_too_many_lines_is_refused(tmp_path, monkeypatch):
     data = {"layout": "files", "path": str(tmp_path), "files": "{id}.csv", "columns": VALUES}
     with pytest.raises(BadLightCurve, match=r"^more than 20 lines \(41\)$"):
         file_format(check(FilesLayout, data)).read(tmp_path / "1.csv")
+
+
+ATLAS = """###MJD          m      dm   uJy   duJy F err chi/N   RA       Dec        x        y     maj  min   phi  apfit mag5sig Sky   Obs
+57232.48 16.512  0.020   880    12 o  0  1.10 101.1 -20.2  10.0  20.0 2.50 2.40 -40.0 -0.46 18.96 20.0 02a57232o0467c
+57233.48 16.712  0.021   800    12 o  0  1.10 101.1 -20.2  10.0  20.0 2.50 2.40 -40.0 -0.46 18.96 20.0 02a57233o0467c
+57234.48 -18.12  0.800   -20    12 o  0  1.10 101.1 -20.2  10.0  20.0 2.50 2.40 -40.0 -0.46 18.96 20.0 02a57234o0467c
+57235.48 16.612  0.022   840    12 c  0  1.10 101.1 -20.2  10.0  20.0 2.50 2.40 -40.0 -0.46 18.96 20.0 02a57235o0467c
+"""  # noqa: E501
+ASASSN = """HJD,UT Date,Camera,FWHM,Limit,mag,mag_err,flux(mJy),flux_err,Filter
+2457420.62,2016-02-02.12,bd,1.48,16.916,13.015,0.006,23.8,0.13,V
+2457421.62,2016-02-03.12,bd,1.48,16.916,>16.916,99.990,0.1,0.13,V
+2457422.62,2016-02-04.12,bd,1.48,16.916,13.115,0.006,23.1,0.13,V
+2457423.62,2016-02-05.12,bd,1.48,16.916,13.115,0.006,23.1,0.13,g
+"""
+OGLE = "2455260.85336 15.512 0.009\n2455265.90446 15.841 0.010\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "description", "mags", "dropped"),
+    [
+        (
+            ATLAS,
+            {"delimiter": " ", "columns": {"time": "MJD", "mag": "m", "magerr": "dm", "band": "F"}, "band": "o"},
+            [16.512, 16.712],
+            {"mag_range": 1},
+        ),
+        (
+            ASASSN,
+            {"columns": {"time": "HJD", "mag": "mag", "magerr": "mag_err", "band": "Filter"}, "band": "V"},
+            [13.015, 13.115],
+            {"limits": 1},
+        ),
+        (OGLE, {"delimiter": " ", "columns": {"time": 0, "mag": 1, "magerr": 2}}, [15.512, 15.841], {}),
+    ],
+    ids=["ATLAS", "ASAS-SN", "OGLE"],
+)
+def test_files_as_surveys_write_them(tmp_path, text, description, mags, dropped):
+    (tmp_path / "7.txt").write_text(text)
+    data = {"layout": "files", "path": str(tmp_path), "files": "{id}.txt"} | description
+    found = only_curve(open_survey(check(FilesLayout, data), CLASSES))
+    assert found.mag.tolist() == mags and found.dropped == dropped
