@@ -4,19 +4,41 @@ A survey is a stream of sources. Each `Source` is one object with its id and its
 only in `read`, so that memory does not grow with the survey and several processes can share the reading.
 """
 
+import glob
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from skylight.errors import InputError
-from skylight.light_curves.curve import BadLightCurve, LightCurve, light_curve
+from skylight.light_curves.curve import BadLightCurve, LightCurve, Ranges, light_curve
+from skylight.light_curves.tables import HELD, ObjectRows, read_ids, read_objects
+from skylight.light_curves.text import (
+    MAX_BYTES,
+    NUMBER,
+    BadText,
+    check_file,
+    find_columns,
+    is_comment,
+    listed,
+    read_lines,
+    records,
+    split,
+)
 from skylight.params.light_curves import Columns, CrtsLayout, Data, FilesLayout, Labels, TableLayout
 from skylight.rejected import Rejected
 
+MIN_TRAINING = 10
+"""Smallest number of objects of a survey that a network is trained on."""
+MAX_LINES = 500_000
+"""Largest number of lines of a file of one object; most may be of other bands or times."""
+MAX_LABELS = 5_000_000
+"""Largest number of rows of a label table in Parquet."""
 UNLABELLED = ""
 # Number and name of each class of the Catalina survey (Drake et al. 2014, ApJS 213, 9).
 CRTS_CLASSES = {
@@ -48,7 +70,7 @@ class FileFormat:
     skip_rows: int
     columns: Columns
     band: str | None
-    time_range: tuple[float, float] | None
+    ranges: Ranges
 
     def read(self, path: Path) -> LightCurve:
         """Read a light curve.
@@ -59,56 +81,55 @@ class FileFormat:
             The file cannot be read, or a line is wrong; the reason names the line, not the file.
         """
         try:
-            lines = path.read_text().splitlines()
-        except OSError as error:
-            raise BadLightCurve(error.strerror.lower()) from None
-        except UnicodeDecodeError:
-            raise BadLightCurve("not a text file") from None
+            lines = read_lines(path)
+            if len(lines) > MAX_LINES:
+                raise BadText(f"more than {MAX_LINES:,} lines ({len(lines):,})")
+            return self._read(lines)
+        except BadText as reason:
+            raise BadLightCurve(str(reason)) from None
+
+    def _read(self, lines: list[str]) -> LightCurve:
         wanted = [self.columns.time, self.columns.mag, self.columns.magerr]
         wanted += [self.columns.band] if self.band is not None else []
-        rows = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
-        rows = rows[self.skip_rows :]
-        if any(isinstance(column, str) for column in wanted):
-            header = [name.strip().strip('"') for name in self._split(rows[0][1])] if rows else []
-            missing = [column for column in wanted if isinstance(column, str) and column not in header]
-            if missing:
-                raise BadLightCurve(f"no column {missing[0]!r} (has: {', '.join(header)})")
-            wanted = [header.index(column) if isinstance(column, str) else column for column in wanted]
-            rows = rows[1:]
+        columns, start = find_columns(lines, self.delimiter, wanted, self.skip_rows)
+        rows = [(number, line) for number, line in enumerate(lines[start:], start + 1) if not is_comment(line)]
         if self.band is not None:
-            rows = [row for row in rows if self._field(row, wanted[3]) == self.band]
-        time, mag, magerr = self._numbers(rows, wanted[:3])
-        if self.time_range is not None:
-            inside = (time >= self.time_range[0]) & (time <= self.time_range[1])
-            time, mag, magerr = time[inside], mag[inside], magerr[inside]
-        return light_curve(time, mag, magerr)
+            rows = [row for row in rows if self._field(row, columns[3]) == self.band]
+        measured = [row for row in rows if not ((">" in row[1] or "<" in row[1]) and self._is_limit(row, columns[1]))]
+        numbers = self._numbers(measured, columns[:3])
+        return light_curve(*numbers, self.ranges, limits=len(rows) - len(measured))
+
+    def _is_limit(self, row: tuple[int, str], column: int) -> bool:
+        """Whether the magnitude is a limit, ``>17.5``."""
+        return self._field(row, column)[:1] in ("<", ">")
 
     def _numbers(self, rows: list[tuple[int, str]], columns: list[int]) -> np.ndarray:
-        """Return the columns as (3, n) numbers. Only after an error are rows read one by one, to find the bad one."""
+        """Return the columns as (3, n) numbers."""
         if not rows:
             return np.zeros((3, 0))
-        delimiter = None if self.delimiter.isspace() and self.delimiter != "\t" else self.delimiter
+        delimiter = None if self.delimiter == " " else self.delimiter
+        text = (line for _, line in rows)
         try:
-            return np.loadtxt((line for _, line in rows), delimiter=delimiter, usecols=columns, ndmin=2).T
-        except ValueError:
+            return np.loadtxt(text, delimiter=delimiter, usecols=columns, ndmin=2, quotechar='"').T
+        except Exception as error:
+            if len(rows) > 100:  # a part is wrong: read it again, in ever smaller parts
+                parts = [rows[start : start + len(rows) // 10] for start in range(0, len(rows), len(rows) // 10)]
+                return np.hstack([self._numbers(part, columns) for part in parts])
             for row in rows:
                 for column in columns:
-                    text = self._field(row, column)
-                    try:
-                        float(text)
-                    except ValueError:
-                        raise BadLightCurve(f"line {row[0]}: not a number: {text!r}") from None
-            raise
+                    field = self._field(row, column)
+                    if not re.fullmatch(NUMBER, field):
+                        raise BadLightCurve(f"line {row[0]}: not a number: {field!r}") from None
+            raise BadLightCurve(f"lines {rows[0][0]} to {rows[-1][0]}: not numbers") from error
 
     def _field(self, row: tuple[int, str], column: int) -> str:
-        fields = self._split(row[1])
+        try:
+            fields = split(row[1], self.delimiter)
+        except BadText:
+            raise BadText(f"line {row[0]}: its quotes are wrong") from None
         if column >= len(fields):
-            raise BadLightCurve(f"line {row[0]}: only {len(fields)} columns")
-        return fields[column].strip()
-
-    def _split(self, line: str) -> list[str]:
-        blank = self.delimiter.isspace() and self.delimiter != "\t"
-        return line.split() if blank else line.split(self.delimiter)
+            raise BadText(f"line {row[0]}: only {len(fields)} columns")
+        return fields[column]
 
 
 @dataclass(frozen=True)
@@ -126,18 +147,20 @@ class FileSource:
 
 @dataclass(frozen=True)
 class TableSource:
-    """An object of a table of all objects: ``rows`` is (n, 3), ``bad`` the first text that is not a number."""
+    """An object of a table of all objects."""
 
     id: str
     class_name: str
     path: Path
-    rows: np.ndarray
-    bad: str | None
+    rows: ObjectRows
+    ranges: Ranges
 
     def read(self) -> LightCurve:
-        if self.bad is not None:
-            raise BadLightCurve(f"not a number: {self.bad!r}")
-        return light_curve(*self.rows.T)
+        if self.rows.bad is not None:
+            raise BadLightCurve(f"not a number: {self.rows.bad!r}")
+        if self.rows.count > HELD:
+            raise BadLightCurve(f"more than {HELD:,} rows ({self.rows.count:,})")
+        return light_curve(*self.rows.values.T, self.ranges, limits=self.rows.limits)
 
 
 Source = FileSource | TableSource
@@ -174,41 +197,71 @@ class Survey:
         return _file_sources(_as_files(self._data), self.labels)
 
 
-def open_survey(data: Data, classes: list[str]) -> Survey:
+def open_survey(data: Data, classes: list[str], training: bool = False) -> Survey:
     """Open the survey that ``data`` describes, with the objects of ``classes``.
+
+    Parameters
+    ----------
+    data : Data
+    classes : list of str
+    training : bool
+        Whether the survey must be good for training: at least `MIN_TRAINING` objects, of two classes.
 
     Raises
     ------
     InputError
-        The survey's folder, table or label table is missing, lacks a column, or no object is left.
+        The survey's folder, table or label table is missing, lacks a column, or too few objects are left.
     """
     root = Path(data.path)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
     described = _as_files(data) if isinstance(data, CrtsLayout) else data
     if described.labels is None:
-        ids = _table_ids(described) if isinstance(described, TableLayout) else _file_ids(described)
-        return Survey(pd.DataFrame({"id": ids, "class_name": UNLABELLED, "survey_class": ""}), [], 0, data)
-    table = _read_labels(root / described.labels.path, described.labels)
+        if training:
+            raise InputError("periodic.data.labels: null, but training needs the classes of the objects")
+        return _unlabelled(described, data)
+    path = root / described.labels.path
+    table = _read_labels(path, described.labels)
     names = described.labels.classes
     table["class_name"] = table["survey_class"].map(names)
     unknown = ~table["survey_class"].isin(list(names))
     rejected = [
-        Rejected(f"{root / described.labels.path} row {row.Index + 1}", row.id, f"unknown class {row.survey_class!r}")
+        Rejected(f"{path} row {row.Index + 1}", row.id, f"unknown class {row.survey_class!r}")
         for row in table[unknown].itertuples()
     ]
     wanted = table["class_name"].isin(classes)
     if not wanted.any():
-        raise InputError(f"{root / described.labels.path}: no object of the classes {', '.join(classes)}")
-    left_out = int((~unknown & ~wanted).sum())
-    return Survey(table[wanted].reset_index(drop=True), rejected, left_out, data)
+        raise InputError(f"{path}: no object of the classes {', '.join(classes)}")
+    chosen = table[wanted].reset_index(drop=True)
+    if training and (len(chosen) < MIN_TRAINING or chosen["class_name"].nunique() < 2):
+        raise InputError(
+            f"{path}: training needs at least {MIN_TRAINING} objects, of two classes of periodic.classes; there are "
+            f"{len(chosen)}: {', '.join(f'{n} {name}' for name, n in chosen['class_name'].value_counts().items())}"
+        )
+    return Survey(chosen, rejected, int((~unknown & ~wanted).sum()), data)
+
+
+def _unlabelled(described: FilesLayout | TableLayout, data: Data) -> Survey:
+    """Open a survey without classes: all objects, by id."""
+    ids = read_ids(described) if isinstance(described, TableLayout) else _file_ids(described)
+    readable = [id_ for id_ in ids if id_.isprintable()]
+    rejected = [
+        Rejected(data.path, ascii(id_), "an id cannot have such characters") for id_ in ids if id_ not in readable
+    ]
+    return Survey(
+        pd.DataFrame({"id": readable, "class_name": UNLABELLED, "survey_class": ""}, dtype=object), rejected, 0, data
+    )
 
 
 def file_format(data: Data) -> FileFormat:
     """Return how to read a file of one object of this survey; with a table of all objects, a file of its columns."""
     described = _as_files(data) if isinstance(data, CrtsLayout) else data
-    time_range = tuple(described.time_range) if described.time_range else None
-    return FileFormat(described.delimiter, described.skip_rows, described.columns, described.band, time_range)
+    return FileFormat(described.delimiter, described.skip_rows, described.columns, described.band, _ranges(described))
+
+
+def _ranges(data: Data) -> Ranges:
+    limits = (data.time_range, data.mag_range, data.magerr_range)
+    return Ranges(*(tuple(each) if each else None for each in limits))
 
 
 def _as_files(data: CrtsLayout | FilesLayout) -> FilesLayout:
@@ -231,141 +284,102 @@ def _as_files(data: CrtsLayout | FilesLayout) -> FilesLayout:
             }
         ),
         time_range=data.time_range,
+        mag_range=data.mag_range,
+        magerr_range=data.magerr_range,
     )
 
 
 def _read_labels(path: Path, labels: Labels) -> pd.DataFrame:
     """Read the label table: columns ``id`` and ``survey_class``, both text."""
-    columns = [labels.id, labels.class_]
-    header = 0 if isinstance(labels.id, str) else None
-    delimiter = r"\s+" if labels.delimiter.isspace() and labels.delimiter != "\t" else labels.delimiter
     try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path).astype(str)
-        else:
-            table = pd.read_csv(
-                path,
-                sep=delimiter,
-                header=header,
-                skiprows=labels.skip_rows,
-                dtype=str,
-                keep_default_na=False,
-                skipinitialspace=True,
-            )
-    except OSError as error:
-        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}") from None
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: {str(error).strip()}") from None
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(f"{path}: no column {missing[0]!r} (has: {', '.join(map(str, table.columns))})")
-    table = table[columns].set_axis(["id", "survey_class"], axis=1)
-    twice = table["id"].duplicated()
-    if twice.any():
-        row = int(np.flatnonzero(twice)[0])
-        raise InputError(f"{path} row {row + 1}: id {table['id'][row]!r} is there twice")
+        rows = _parquet_labels(path, labels) if path.suffix == ".parquet" else _text_labels(path, labels)
+    except BadText as reason:
+        raise InputError(f"{path}: {reason}") from None
+    table = pd.DataFrame(rows, columns=["id", "survey_class"], dtype=object)
+    for wrong, reason in (
+        (table["id"] == "", "no id"),
+        (~table["id"].map(str.isprintable), "id {id!r} has a character that no id can have"),
+        (table["id"].duplicated(), "id {id!r} is there twice"),
+    ):
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise InputError(f"{path} row {row + 1}: {reason.format(id=table['id'][row])}")
     return table
 
 
+def _text_labels(path: Path, labels: Labels) -> list[list[str]]:
+    """Return the id and the class of each row; fields after those, such as an empty last one, do not matter."""
+    lines = read_lines(path)[labels.skip_rows :]
+    columns, start = find_columns(lines, labels.delimiter, [labels.id, labels.class_])
+    rows = []
+    for number, fields in enumerate(records(lines[start:], labels.delimiter), 1):
+        if len(fields) <= max(columns):
+            raise BadText(f"row {number}: only {len(fields)} columns")
+        rows.append([fields[column] for column in columns])
+    return rows
+
+
+def _parquet_labels(path: Path, labels: Labels) -> list[list[str]]:
+    """Return the id and the class of each row of a Parquet table."""
+    check_file(path, MAX_BYTES)
+    wanted = [labels.id, labels.class_]
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            named = [names[each] if isinstance(each, int) and each < len(names) else each for each in wanted]
+            missing = [name for name in named if name not in names]
+            table = None if missing or file.metadata.num_rows > MAX_LABELS else file.read(columns=named)
+    except Exception as error:
+        raise BadText(f"not a Parquet table: {ascii(str(error))[1:-1]}") from error
+    if missing:
+        raise BadText(f"no column {missing[0]!r} (has: {listed(names)})")
+    if table is None:
+        raise BadText(f"more than {MAX_LABELS:,} rows")
+    columns = []
+    for name in named:
+        if not (pa.types.is_integer(table[name].type) or _is_text(table[name].type)):
+            raise BadText(f"column {name!r} has type {table[name].type}; ids and classes are whole numbers or text")
+        columns.append(["" if value is None else str(value) for value in table[name].to_pylist()])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def _file_ids(data: FilesLayout) -> list[str]:
-    before, after = data.files.split("{id}")
-    paths = sorted(Path(data.path).glob(f"{before}*{after}"))
+    root = Path(data.path)
+    before, after = PurePosixPath(data.files).as_posix().split("{id}")
+    paths = sorted(root.glob(f"{glob.escape(before)}*{glob.escape(after)}"))
     if not paths:
         raise InputError(f"{data.path}: no file like {data.files}")
-    start = len(before.rsplit("/", 1)[-1])
-    return [path.name[start : len(path.name) - len(after)] for path in paths]
+    names = [path.relative_to(root).as_posix() for path in paths]
+    return [name[len(before) : len(name) - len(after)] for name in names]
 
 
-def _file_sources(data: FilesLayout, labels: pd.DataFrame) -> Iterator[Source]:
+def _file_sources(data: FilesLayout, labels: pd.DataFrame) -> Iterator[Source | Rejected]:
     reader = file_format(data)
     root = Path(data.path)
     for row in labels.itertuples():
-        name = data.files.replace("{id}", row.id).replace("{class}", row.survey_class)
-        yield FileSource(row.id, row.class_name, root / name, reader)
+        fields = {"{id}": row.id, "{class}": row.survey_class}
+        name = PurePosixPath(re.sub(r"\{id\}|\{class\}", lambda match, of=fields: of[match[0]], data.files))
+        if name.is_absolute() or ".." in name.parts:
+            yield Rejected(str(root), row.id, f"its file {str(name)!r} would be outside of the survey's path")
+        else:
+            yield FileSource(row.id, row.class_name, root / name, reader)
 
 
 def _table_sources(data: TableLayout, labels: pd.DataFrame) -> Iterator[Source | Rejected]:
-    """Read the rows of the table sorted by object, batch by batch, and yield the objects."""
+    """Yield the objects of the table, by id, and at the end those that it lacks."""
     classes = dict(zip(labels["id"], labels["class_name"], strict=True))
-    path = Path(data.path) / data.table
-    with duckdb.connect() as connection:
-        connection.execute("SET memory_limit = '256MB'")
-        connection.execute("SET preserve_insertion_order = false")
-        relation = _select(connection, data)
-        reader = relation.to_arrow_reader(100_000)
-        held: list[pd.DataFrame] = []
-        seen = set()
-        for batch in reader:
-            rows = batch.to_pandas()
-            starts = np.flatnonzero(rows["id"].to_numpy()[1:] != rows["id"].to_numpy()[:-1]) + 1
-            for piece in np.split(np.arange(len(rows)), starts):
-                part = rows.iloc[piece]
-                if held and held[-1]["id"].iloc[0] != part["id"].iloc[0]:
-                    yield from _table_source(held, classes, seen, path)
-                    held = []
-                held.append(part)
-        yield from _table_source(held, classes, seen, path)
+    path, seen = Path(data.path) / data.table, set()
+    for rows in read_objects(data):
+        if rows.id == "":
+            yield Rejected(str(path), "", f"{rows.count} rows have no id")
+        elif rows.id in classes:
+            seen.add(rows.id)
+            yield TableSource(rows.id, classes[rows.id], path, rows, _ranges(data))
     for id_ in classes:
         if id_ not in seen:
             yield Rejected(str(path), id_, "no rows in the table")
-
-
-def _table_source(held: list[pd.DataFrame], classes: dict, seen: set, path: Path) -> Iterator[Source]:
-    if not held or held[0]["id"].iloc[0] not in classes:
-        return
-    rows = pd.concat(held)
-    id_ = rows["id"].iloc[0]
-    seen.add(id_)
-    bad = rows["bad"].dropna()
-    values = rows[["time", "mag", "magerr"]].to_numpy(dtype=np.float64, na_value=np.nan)
-    yield TableSource(id_, classes[id_], path, values, bad.iloc[0] if len(bad) else None)
-
-
-def _table_ids(data: TableLayout) -> list[str]:
-    with duckdb.connect() as connection:
-        relation = _select(connection, data)
-        return [row[0] for row in relation.project("id").distinct().order("id").fetchall()]
-
-
-def _select(connection: duckdb.DuckDBPyConnection, data: TableLayout) -> duckdb.DuckDBPyRelation:
-    """Select the rows of the band and the times: ``id, time, mag, magerr, bad``, sorted by id."""
-    path = Path(data.path) / data.table
-    try:
-        if path.suffix == ".parquet":
-            table = connection.read_parquet(str(path))
-        else:
-            header = isinstance(data.columns.id, str)
-            table = connection.read_csv(
-                str(path),
-                header=header,
-                sep=data.delimiter,
-                skiprows=data.skip_rows,
-                all_varchar=True,
-                null_padding=True,
-            )
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
-
-    def column(wanted: str | int) -> str:
-        name = table.columns[wanted] if isinstance(wanted, int) and wanted < len(table.columns) else wanted
-        if name not in table.columns:
-            raise InputError(f"{path}: no column {wanted!r} (has: {', '.join(table.columns)})")
-        return '"' + name.replace('"', '""') + '"'
-
-    names = {key: column(getattr(data.columns, key)) for key in ("id", "time", "mag", "magerr")}
-    numbers = ", ".join(f"TRY_CAST({names[key]} AS DOUBLE) AS {key}" for key in ("time", "mag", "magerr"))
-    bad = " ".join(
-        f"WHEN TRY_CAST({names[key]} AS DOUBLE) IS NULL THEN CAST({names[key]} AS VARCHAR)"
-        for key in ("time", "mag", "magerr")
-    )
-    conditions = ["TRUE"]
-    if data.band is not None:
-        conditions.append(f"{column(data.columns.band)} = '{data.band.replace(chr(39), chr(39) * 2)}'")
-    if data.time_range is not None:
-        low, high = data.time_range
-        time = f"TRY_CAST({names['time']} AS DOUBLE)"
-        conditions.append(f"({time} IS NULL OR {time} BETWEEN {low!r} AND {high!r})")
-    chosen = table.filter(" AND ".join(conditions)).project(
-        f"CAST({names['id']} AS VARCHAR) AS id, {numbers}, CASE {bad} END AS bad"
-    )
-    return chosen.order("id, time, mag")

@@ -68,11 +68,12 @@ class Transformed:
     ids: list[str]
     class_names: list[str]
     rejected: list[Rejected]
+    dropped: Counter
 
 
 def write_arrays(
     survey: Survey, dmdt: DmDt, classes: list[str], oversampling: Oversampling, max_rejected: float, folder: Path
-) -> tuple[Counter, int]:
+) -> tuple[Counter, int, Counter]:
     """Write the arrays of a survey to ``folder``; `skylight.light_curves.arrays.load` reads them.
 
     ``X_2d.npy`` (N, dm, dt, 1) float32, ``X_features.npy`` (N, 21) float32, ``y.npy`` (N,) int64 index into
@@ -96,6 +97,8 @@ def write_arrays(
         Number of rows by class.
     int
         Number of rejected objects.
+    Counter
+        Number of dropped rows of the light curves, by reason; see `skylight.light_curves.curve.LightCurve`.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def write_arrays(
         More than that share was rejected, or no object is left.
     """
     copies = dict(zip(survey.labels["id"], oversampling.copies(survey.labels), strict=True))
-    ids, labels, counts = [], [], Counter()
+    ids, labels, counts, dropped = [], [], Counter(), Counter()
     index = {name: i for i, name in enumerate(classes)}
     folder.mkdir(parents=True)
     progress = tqdm(total=len(survey.labels), unit=" objects", desc="dmdt", disable=None)
@@ -121,6 +124,7 @@ def write_arrays(
             ids += batch.ids
             labels += [index.get(name, -1) for name in batch.class_names]
             counts.update(batch.class_names)
+            dropped.update(batch.dropped)
             for rejected in batch.rejected:
                 rejections.add(rejected)
             progress.update(done)
@@ -129,7 +133,9 @@ def write_arrays(
     rejections.check(objects, max_rejected, "periodic.transform.max_rejected", "light curves")
     np.save(folder / "y.npy", np.array(labels, dtype=np.int64))
     np.save(folder / "lcid.npy", np.array(ids))
-    return counts, rejections.count
+    if dropped:
+        print("dropped rows: " + ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items())))
+    return counts, rejections.count, dropped
 
 
 def _parallel(
@@ -158,7 +164,7 @@ def transform_batch(
     oversampling: Oversampling,
 ) -> Transformed:
     """Read and transform some objects, each ``copies`` times; ``grids`` are the dm and the dt edges."""
-    curves, ids, class_names, rejected = [], [], [], []
+    curves, ids, class_names, rejected, dropped = [], [], [], [], Counter()
     for source, times in zip(sources, copies, strict=True):
         if isinstance(source, Rejected):
             rejected.append(source)
@@ -168,6 +174,7 @@ def transform_batch(
         except BadLightCurve as reason:
             rejected.append(Rejected(str(source.path), source.id, str(reason)))
             continue
+        dropped.update(curve.dropped)
         # Seeded by the id, so that the noise does not depend on the order in which the objects are read.
         rng = np.random.default_rng([oversampling.seed, *source.id.encode()])
         curves += [curve] + [with_noise(curve, rng, oversampling.noise) for _ in range(times - 1)]
@@ -175,4 +182,4 @@ def transform_batch(
         class_names += [source.class_name] * times
     dmdt = DmDt(*grids)
     table = features(curves) if curves else np.zeros((0, len(FEATURES)), np.float32)
-    return Transformed(dmdt.images(curves), table, ids, class_names, rejected)
+    return Transformed(dmdt.images(curves), table, ids, class_names, rejected, dropped)

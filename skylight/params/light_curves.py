@@ -1,13 +1,66 @@
 """Parameters of a survey of light curves: where its files are, and how to read them."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from skylight.params.section import Section
 
-Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=0)]
-TimeRange = Annotated[list[float], Field(min_length=2, max_length=2)]
+
+def _ascending(limits: list[float]) -> list[float]:
+    if limits[0] >= limits[1]:
+        raise ValueError(f"must ascend, got {limits}")
+    return limits
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter; any number of blanks is one blank."""
+    if text and not text.strip(" "):
+        return " "
+    if (
+        len(text) != 1
+        or not text.isascii()
+        or text.isalnum()
+        or text in "#\"'.+-_\\"
+        or not (text == "\t" or text > " ")
+    ):
+        raise ValueError(
+            f"must be one character such as , ; | or a tab, or a blank for any number of blanks, got {text!r}"
+        )
+    return text
+
+
+def _printable(path: str) -> str:
+    if not path or not path.isprintable():
+        raise ValueError(f"must be a path without control characters, got {path!r}")
+    return path
+
+
+def _inside(path: str) -> str:
+    """Check that a path stays in the folder that it is relative to, where DVC sees its changes."""
+    parts = PurePosixPath(path)
+    if not parts.parts or parts.is_absolute() or ".." in parts.parts or not path.isprintable():
+        raise ValueError(f"must be a path inside the survey's path, got {path!r}")
+    return path
+
+
+Position = Annotated[int, Field(ge=0, lt=10_000)]
+Column = Annotated[str, Field(min_length=1)] | Position
+Delimiter = Annotated[str, AfterValidator(_delimiter)]
+SkippedRows = Annotated[int, Field(ge=0, le=1_000_000)]
+Inside = Annotated[str, AfterValidator(_inside)]
+Limit = Annotated[float, Field(allow_inf_nan=False)]
+Range = Annotated[list[Limit], Field(min_length=2, max_length=2), AfterValidator(_ascending)]
+
+
+class Rows(Section):
+    """The rows to keep; a value outside, such as 99.999 for "not measured", is no measurement. Null: no limit."""
+
+    path: Annotated[str, AfterValidator(_printable)]
+    time_range: Range | None = Field(None, description="first and last time")
+    mag_range: Range | None = Field([-5.0, 40.0], description="brightest and faintest magnitude")
+    magerr_range: Range | None = Field([0.0, 9.0], description="smallest and largest error of a magnitude")
 
 
 class Columns(Section):
@@ -28,32 +81,28 @@ class TableColumns(Columns):
 class Labels(Section):
     """The table of classes: one row per object."""
 
-    path: str = Field(description="file, relative to the survey's path")
+    path: Inside = Field(description="file, relative to the survey's path")
     id: Column
     class_: Column = Field(alias="class")
-    delimiter: str = ","
-    skip_rows: int = Field(0, ge=0, description="rows above the header, or above the data when by position")
+    delimiter: Delimiter = ","
+    skip_rows: SkippedRows = Field(0, description="rows above the header, or above the data when by position")
     classes: dict[str, str | None] = Field(
         description="name of a class in the table -> its name in periodic.classes, or null to leave its objects out"
     )
 
 
-class CrtsLayout(Section):
+class CrtsLayout(Rows):
     """The published layout: ``classes.csv`` and ``indiv_lc/class<N>/<lcid>.csv``."""
 
     layout: Literal["crts"]
-    path: str
-    time_range: TimeRange | None = Field(None, description="only rows from the first time to the second")
 
 
-class BandsLayout(Section):
+class BandsLayout(Rows):
     """Any other layout: files may have rows of several bands."""
 
-    path: str
-    delimiter: str = ","
-    skip_rows: int = Field(0, ge=0, description="rows above the header, or above the data when by position")
+    delimiter: Delimiter = ","
+    skip_rows: SkippedRows = Field(0, description="rows above the header, or above the data when by position")
     band: str | None = Field(None, description="only rows of this band; null takes all rows")
-    time_range: TimeRange | None = Field(None, description="only rows from the first time to the second")
     labels: Labels | None = None
 
 
@@ -61,13 +110,15 @@ class FilesLayout(BandsLayout):
     """One delimited file per object."""
 
     layout: Literal["files"]
-    files: str = Field(description="file of an object, relative to path, with {id} (and {class}) in it")
+    files: Inside = Field(description="file of an object, relative to path, with {id} (and {class}) in it")
     columns: Columns
 
     @model_validator(mode="after")
     def _consistent(self):
         if self.files.count("{id}") != 1:
             raise ValueError(f"files must have {{id}} in it once, got {self.files!r}")
+        if "*" in self.files:
+            raise ValueError(f"files takes no *, {{id}} stands for any id, got {self.files!r}")
         if "{class}" in self.files and self.labels is None:
             raise ValueError("files has {class} in it, which needs labels")
         return _band_has_a_column(self)
@@ -77,7 +128,7 @@ class TableLayout(BandsLayout):
     """One table of all objects, CSV or Parquet."""
 
     layout: Literal["table"]
-    table: str = Field(description="the table, relative to path; .parquet, or any other ending for delimited text")
+    table: Inside = Field(description="the table, relative to path; .parquet, or any other ending for delimited text")
     columns: TableColumns
 
     @model_validator(mode="after")

@@ -32,16 +32,18 @@ def main() -> None:
     else:
         raise InputError(f"periodic.transfer.surveys: no {name!r} (has: {', '.join(periodic.transfer.surveys)})")
 
-    survey = open_survey(data, periodic.classes)
+    survey = open_survey(data, periodic.classes, training=name is None)
     dmdt = DmDt(periodic.dmdt.dm_edges, periodic.dmdt.dt_edges)
     with writing(folder) as aside:
-        counts, rejected = write_arrays(survey, dmdt, periodic.classes, oversampling, settings.max_rejected, aside)
+        counts, rejected, dropped = write_arrays(
+            survey, dmdt, periodic.classes, oversampling, settings.max_rejected, aside
+        )
 
     rows = {class_name or "unlabelled": count for class_name, count in counts.items()}
-    save_json(
-        f"out/periodic/metrics/{metrics}.json",
-        {"objects": len(survey.labels), "rejected": rejected, "left_out": survey.left_out, "rows": rows},
-    )
+    numbers = {"objects": len(survey.labels), "rejected": rejected, "left_out": survey.left_out, "rows": rows}
+    if dropped:
+        numbers["dropped_rows"] = dropped
+    save_json(f"out/periodic/metrics/{metrics}.json", numbers)
 
 
 if __name__ == "__main__":

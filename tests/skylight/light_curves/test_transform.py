@@ -13,7 +13,7 @@ from skylight.light_curves.dmdt import DmDt
 from skylight.light_curves.reading import open_survey
 from skylight.light_curves.transform import Oversampling, write_arrays
 from skylight.params import check
-from skylight.params.light_curves import CrtsLayout
+from skylight.params.light_curves import CrtsLayout, TableLayout
 
 GRID = params.load().periodic.dmdt
 DMDT = DmDt(GRID.dm_edges, GRID.dt_edges)
@@ -41,7 +41,7 @@ def survey(tmp_path):
 
 
 def run(survey, folder, oversampling=VANILLA, max_rejected=0.2):
-    counts, _ = write_arrays(survey, DMDT, CLASSES, oversampling, max_rejected, Path(folder))
+    counts, *_ = write_arrays(survey, DMDT, CLASSES, oversampling, max_rejected, Path(folder))
     data = arrays.load(folder)
     return counts, data.images, data.features, data.labels, data.ids
 
@@ -105,3 +105,27 @@ def test_an_object_of_an_unknown_class_is_rejected_with_its_row(survey, tmp_path
     run(open_survey(data, CLASSES), tmp_path / "out", max_rejected=0.3)
     first = pd.read_csv(tmp_path / "out/rejected.csv", dtype=str).iloc[0]
     assert first.tolist() == [f"{table} row 3", "102", "unknown class '99'"]
+
+
+def test_dropped_rows_are_counted_and_do_not_change_the_image(survey, tmp_path):
+    plain = run(survey, tmp_path / "plain")
+    first = tmp_path / "v0/indiv_lc/class1/100.csv"
+    rows = first.read_text().splitlines()
+    first.write_text("\n".join([*rows, *["100,300.5,99.999,9.999"] * 10, *["100,300.5,-20.1,0.8"] * 10, *rows[:3]]))
+    counts, rejected, dropped = write_arrays(survey, DMDT, CLASSES, VANILLA, 0.2, tmp_path / "out")
+    assert counts == {"EW": 6, "RRab": 2} and rejected == 1
+    assert dropped == {"mag_range": 20, "duplicates": 3}
+    data = arrays.load(tmp_path / "out")
+    assert np.array_equal(data.images, plain[1]) and np.array_equal(data.features, plain[2])
+    assert np.isclose(data.images[0].sum(), 255)
+
+
+def test_a_row_without_an_id_is_one_rejection(tmp_path):
+    rows = [f"{star},{time},15.{time},0.1" for star in ("1", "2", "") for time in range(9)]
+    (tmp_path / "all.csv").write_text("oid,t,m,e\n" + "\n".join(rows) + "\n")
+    columns = {"id": "oid", "time": "t", "mag": "m", "magerr": "e"}
+    data = {"layout": "table", "path": str(tmp_path), "table": "all.csv", "columns": columns}
+    table = open_survey(check(TableLayout, data), CLASSES)
+    counts, rejected, _ = write_arrays(table, DMDT, CLASSES, VANILLA, 0.5, tmp_path / "out")
+    assert counts == {"": 2} and rejected == 1
+    assert "9 rows have no id" in (tmp_path / "out/rejected.csv").read_text()
