@@ -4,10 +4,10 @@
     skylight measure *.jpg --petror90 12 --out bars.csv --explain drawn/
 
 FILE is a JPEG, PNG, TIFF or FITS picture, square and centred on one galaxy, 8.48 PETROR90_R (the Petrosian radius with
-90 % of the light) on a side, as those of Galaxy Zoo 2. The table has the predicted fraction of volunteers who see a bar,
-and the length of the bar by the mean heatmap of the networks, at the setting of the test part. A length means nothing
-where there is no bar. --explain writes for each galaxy a figure of the bar and of the heatmap, and the heatmap as an
-array.
+90 % of the light) on a side, as those of Galaxy Zoo 2. The table has the predicted fraction of volunteers who see a
+bar, and the length of the bar by the mean heatmap of the networks, at the setting of the test part. A length means
+nothing where there is no bar. --explain writes for each galaxy a figure of the bar and of the heatmap, and the heatmap
+as an array.
 """
 
 import argparse

@@ -12,11 +12,8 @@ A file is distrusted: its sizes are checked before memory is asked for, so that 
 of a decoder becomes an `InputError` of one line. Their warnings are left to the caller.
 """
 
-import contextlib
 import gzip
 import io
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +21,7 @@ from astropy.io import fits
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from skylight.errors import InputError
+from skylight.files import check_file, decoding
 
 MAX_BYTES = 2**27
 """Largest file, and largest content of a gzipped file."""
@@ -39,7 +37,7 @@ _DECODERS = {
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile.format,
     **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile.format),
 }
-"""First bytes of a file -> the only decoder of Pillow that gets it. By itself Pillow runs Ghostscript on an EPS file."""
+"""First bytes of a file -> the decoder of Pillow that gets it. Asked for any format, Pillow runs Ghostscript on EPS."""
 _TILES = ("RICE_1", "GZIP_1", "GZIP_2")
 """Compressions of FITS tiles whose size can be checked beforehand; ``fpack`` uses the first."""
 
@@ -52,21 +50,14 @@ def read_file(path: Path) -> bytes:
     InputError
         There is no file, or a folder, pipe or device in its place; it cannot be read, or is larger than `MAX_BYTES`.
     """
-    try:
-        status = path.stat()  # before it is opened: the opening of a pipe waits for its other end
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: {'a folder' if stat.S_ISDIR(status.st_mode) else 'a pipe or device'}, not a file")
-        if status.st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than {MAX_BYTES} bytes")
-        with path.open("rb") as file:
-            data = file.read(status.st_size)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except (OSError, ValueError) as error:  # ValueError: no file can have this name
-        raise InputError(f"{path}: not a readable image ({_reason(error)})") from error
+    size = check_file(path, missing="no such image")
+    if size > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES} bytes")
+    with decoding(path, "not a readable image"), path.open("rb") as file:
+        data = file.read(size)
     if not data.startswith(b"\x1f\x8b"):
         return data
-    with _decoding(path, "gzipped file"):
+    with decoding(path, "not a whole gzipped file"):
         return _unpack(data)
 
 
@@ -99,7 +90,7 @@ def decode_picture(data: bytes, name: object) -> Image.Image:
     decoder = next((decoder for start, decoder in _DECODERS.items() if data.startswith(start)), None)
     if decoder is None:
         raise InputError(f"{name}: not a readable image (neither JPEG, PNG, TIFF nor FITS)")
-    with _decoding(name, "image"):
+    with decoding(name, "not a readable image"):
         try:
             image = Image.open(io.BytesIO(data), formats=[decoder])
         except Image.DecompressionBombError:
@@ -151,7 +142,7 @@ def decode_fits(data: bytes, name: object) -> np.ndarray:
     InputError
         The file is damaged, has no image, or one of more than three axes or `MAX_VALUES`.
     """
-    with _decoding(name, "FITS image"), fits.open(io.BytesIO(data), memmap=False) as units:
+    with decoding(name, "not a readable FITS image"), fits.open(io.BytesIO(data), memmap=False) as units:
         number, unit = next(((n, unit) for n, unit in enumerate(units) if _is_image(unit)), (0, None))
         if unit is None:
             raise InputError(f"{name}: FITS file without an image")
@@ -216,19 +207,3 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     values = ((np.asarray(image).astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
     inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0  # Pillow inverts 8 bits only
     return 255 - values if inverted else values
-
-
-@contextlib.contextmanager
-def _decoding(name: object, kind: str) -> Iterator[None]:
-    """Turn any error of a decoder into an `InputError`: damaged files lead to errors of all types."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{name}: not a readable {kind} ({_reason(error)})") from error
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
-    return "".join(c if c.isprintable() else "?" for c in text)[:200] or type(error).__name__

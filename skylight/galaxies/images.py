@@ -92,7 +92,7 @@ def _in_units_of_noise(planes: np.ndarray, path: Path) -> np.ndarray:
         values = plane[~missing]
         if not len(values):
             raise InputError(f"{path}: FITS image without a finite pixel")
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             sky = np.median(values)
             noise = 1.4826 * np.median(np.abs(values - sky))
             plane -= sky
