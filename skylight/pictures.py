@@ -12,8 +12,12 @@ A file is distrusted: its sizes are checked before memory is asked for, so that 
 of a decoder becomes an `InputError` of one line. Their warnings are left to the caller.
 """
 
+import contextlib
 import gzip
 import io
+import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +44,8 @@ _DECODERS = {
 """First bytes of a file -> the decoder of Pillow that gets it. Asked for any format, Pillow runs Ghostscript on EPS."""
 _TILES = ("RICE_1", "GZIP_1", "GZIP_2")
 """Compressions of FITS tiles whose size can be checked beforehand; ``fpack`` uses the first."""
+
+_STDERR = threading.Lock()
 
 
 def read_file(path: Path) -> bytes:
@@ -99,8 +105,24 @@ def decode_picture(data: bytes, name: object) -> Image.Image:
             raise InputError(f"{name}: image of {image.width} x {image.height}, more than {MAX_PIXELS} pixels")
         if decoder == "JPEG":
             _check_scans(data, image)
+        with _quiet() if decoder == "TIFF" else contextlib.nullcontext():
+            image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return _as_rgb(image)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Turn aside stderr, where libtiff writes what is wrong with a file; the error of Pillow says it once more."""
+    with _STDERR:
+        stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            os.close(nowhere)
 
 
 def _check_scans(data: bytes, image: Image.Image) -> None:

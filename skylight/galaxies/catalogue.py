@@ -76,7 +76,7 @@ def read_solutions(path: str | Path) -> pd.DataFrame:
     if wrong.to_numpy().any():
         row, column = np.argwhere(wrong.to_numpy())[0]
         value = table[ANSWERS].iloc[row, column]
-        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {value}")
+        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {_shown(value)}")
     return pd.concat([table[["GalaxyID"]], fractions], axis=1)
 
 
@@ -207,9 +207,16 @@ def _whole_numbers(path: str | Path, texts: pd.Series) -> np.ndarray:
     wrong |= [value > np.iinfo(np.int64).max for value in values]
     if wrong.any():
         row = int(wrong.argmax())
-        got = repr(texts.iloc[row][:50]) if texts.iloc[row] else "nothing"
+        got = _shown(texts.iloc[row] or np.nan)
         raise InputError(f"{path} row {row + 2}: {texts.name} must be a whole number, got {got}")
     return np.array(values, dtype=np.int64)
+
+
+def _shown(value: object) -> str:
+    """Return a cell for a message."""
+    if pd.isna(value):
+        return "nothing"
+    return repr(value[:50]) if isinstance(value, str) else str(value)
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -233,5 +240,6 @@ def _check_positive(path: str | Path, table: pd.DataFrame, columns: list[str]) -
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise InputError(
-                f"{path} (objid {table.objid[row]}): {column} must be a positive number, got {table[column][row]}"
+                f"{path} (objid {table.objid[row]}): {column} must be a positive number, "
+                f"got {_shown(table[column][row])}"
             )

@@ -67,7 +67,7 @@ FAULTS = {
         survey.SOLUTIONS,
         lambda t: t.assign(**{"Class2.1": t["Class2.1"].where(t.index != 2, 1.2)}),
     ),
-    r"row 2: Class1.1 must be a fraction in \[0, 1\], got nan": (
+    r"row 2: Class1.1 must be a fraction in \[0, 1\], got nothing": (
         survey.SOLUTIONS,
         lambda t: t.assign(**{"Class1.1": t["Class1.1"].where(t.index != 0)}),
     ),
