@@ -16,6 +16,7 @@ import contextlib
 import gzip
 import io
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,9 @@ _DECODERS = {
     **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile.format),
 }
 """First bytes of a file -> the decoder of Pillow that gets it. Asked for any format, Pillow runs Ghostscript on EPS."""
+MOST_COUNTED = 999
+"""Most axes and columns in the FITS standard. Astropy looks for the keys of all that a header claims."""
+_COUNTS = re.compile(rb"(?i)\b(?:Z?NAXIS|TFIELDS) *= *\+?([0-9]{1,20})")
 _TILES = ("RICE_1", "GZIP_1", "GZIP_2")
 """Compressions of FITS tiles whose size can be checked beforehand; ``fpack`` uses the first."""
 
@@ -164,6 +168,8 @@ def decode_fits(data: bytes, name: object) -> np.ndarray:
     InputError
         The file is damaged, has no image, or one of more than three axes or `MAX_VALUES`.
     """
+    if any(int(count) > MOST_COUNTED for count in _COUNTS.findall(data)):
+        raise InputError(f"{name}: FITS header with more than {MOST_COUNTED} axes or columns")
     with decoding(name, "not a readable FITS image"), fits.open(io.BytesIO(data), memmap=False) as units:
         number, unit = next(((n, unit) for n, unit in enumerate(units) if _is_image(unit)), (0, None))
         if unit is None:
@@ -174,6 +180,8 @@ def decode_fits(data: bytes, name: object) -> np.ndarray:
         if isinstance(unit, fits.CompImageHDU):
             _check_tiles(data, number, unit)
         values = np.asarray(unit.data, dtype=float)
+        if values.shape != shape:
+            raise ValueError("other values than its header says")
     while values.ndim > 3 and len(values) == 1:
         values = values[0]
     if values.ndim > 3:
@@ -183,7 +191,7 @@ def decode_fits(data: bytes, name: object) -> np.ndarray:
 
 def _is_image(unit) -> bool:
     kinds = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
-    return isinstance(unit, kinds) and len(unit.shape) > 1 and all(unit.shape)
+    return isinstance(unit, kinds) and not isinstance(unit, fits.GroupsHDU) and len(unit.shape) > 1 and all(unit.shape)
 
 
 def _check_tiles(data: bytes, number: int, unit: fits.CompImageHDU) -> None:

@@ -204,7 +204,7 @@ def _whole_numbers(path: str | Path, texts: pd.Series) -> np.ndarray:
     texts = texts.fillna("").str.strip()
     wrong = ~texts.str.fullmatch("[0-9]{1,19}").to_numpy(bool)
     values = [0 if bad else int(text) for text, bad in zip(texts, wrong, strict=True)]
-    wrong |= [value > np.iinfo(np.int64).max for value in values]
+    wrong |= np.array([value > np.iinfo(np.int64).max for value in values], dtype=bool)
     if wrong.any():
         row = int(wrong.argmax())
         got = _shown(texts.iloc[row] or np.nan)
