@@ -187,15 +187,17 @@ def _read_csv(path: str | Path, columns: list[str], ids: list[str]) -> pd.DataFr
 
 
 def _header(path: str | Path) -> list[str]:
-    """Return the names of the columns, and check that no row has more fields, which pandas would pass over."""
+    """Return the names of the columns; check that there are rows, none with more fields, which pandas passes over."""
     with decoding(path, "not a CSV table"), Path(path).open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file)
-        header = next(rows, [])
+        header, number = next(rows, []), 1
         for number, row in enumerate(rows, start=2):
             if any(row[len(header) :]):
                 raise InputError(f"{path} row {number}: {len(row)} fields, but the header has {len(header)}")
     if not header:
         raise InputError(f"{path}: not a CSV table (no header)")
+    if number == 1:
+        raise InputError(f"{path}: no rows")
     return header
 
 

@@ -160,12 +160,11 @@ def test_ids_are_read_to_the_last_digit(two_galaxies, text):
     assert catalogue["objid"].dtype == catalogue["asset_id"].dtype == np.int64
 
 
-def test_a_table_without_rows_is_empty(two_galaxies):
-    (two_galaxies / survey.MAPPING).write_text(MAPPING_HEADER)
-    for name in (survey.CATALOGUE, survey.MAPPING, survey.SAMPLE):
-        header = (two_galaxies / name).read_text().splitlines()[0]
-        (two_galaxies / name).write_text(header)
-    assert len(survey.read_catalogue(two_galaxies)) == 0
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_table_without_rows_is_an_error(two_galaxies, end):
+    (two_galaxies / survey.MAPPING).write_text(f"objid,sample,asset_id{end}")
+    with pytest.raises(InputError, match=r"mapping\.csv: no rows"):
+        survey.read_catalogue(two_galaxies)
 
 
 def test_two_columns_of_one_name_are_an_error(two_galaxies):
