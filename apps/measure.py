@@ -3,10 +3,11 @@
     skylight measure galaxy.jpg other.fits
     skylight measure *.jpg --petror90 12 --out bars.csv --explain drawn/
 
-FILE is a JPEG, PNG or FITS picture, square and centred on one galaxy, 8.48 PETROR90_R (the Petrosian radius with 90 %
-of the light) on a side, as those of Galaxy Zoo 2. The table has the predicted fraction of volunteers who see a bar, and
-the length of the bar by the mean heatmap of the networks, at the setting of the test part. A length means nothing where
-there is no bar. --explain writes for each galaxy a figure of the bar and of the heatmap, and the heatmap as an array.
+FILE is a JPEG, PNG, TIFF or FITS picture, square and centred on one galaxy, 8.48 PETROR90_R (the Petrosian radius with
+90 % of the light) on a side, as those of Galaxy Zoo 2. The table has the predicted fraction of volunteers who see a
+bar, and the length of the bar by the mean heatmap of the networks, at the setting of the test part. A length means
+nothing where there is no bar. --explain writes for each galaxy a figure of the bar and of the heatmap, and the heatmap
+as an array.
 """
 
 import argparse
@@ -37,7 +38,7 @@ SETTINGS, ESTIMATOR = OUT / "tables/barlength_correlations_test.csv", "averagehe
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the files and options of this command."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JPEG, PNG or FITS")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="JPEG, PNG, TIFF or FITS")
     parser.add_argument(
         "--petror90", type=float, metavar="ARCSEC", help="PETROR90_R of the galaxies, for lengths in arcsec"
     )
@@ -91,12 +92,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read(paths: list[Path], bars, problems: Problems) -> list[tuple[Path, np.ndarray]]:
     """Read the pictures as the networks see them; report those that cannot be used."""
-    from skylight.galaxies.images import read_any_image, shrink
+    from skylight.galaxies.images import read_image, shrink
 
     images = []
     for path in progress(paths, "read", " pictures"):
         try:
-            images.append((path, shrink(read_any_image(path), bars.transform.crop, bars.transform.size)))
+            images.append((path, shrink(read_image(path), bars.transform.crop, bars.transform.size)))
         except InputError as error:
             problems.report(error)
     return images
@@ -119,9 +120,9 @@ def best_setting() -> dict:
 
 def draw(path: Path, heatmap: np.ndarray, ends: np.ndarray, row: dict, crop: int):
     """Draw the bar on the picture at its own resolution, and on the heatmap."""
-    from skylight.galaxies.images import read_any_image
+    from skylight.galaxies.images import read_image
     from skylight.galaxies.plots import measured_bar
 
     title = f"{shown(path.name)}: bar {row['bar_fraction']:.2f}, length {row['length_petror90']:.2f} PETROR90_R"
     title += f" = {row['length_arcsec']:.1f} arcsec" if "length_arcsec" in row else ""
-    return measured_bar(np.asarray(read_any_image(path)), heatmap, ends, crop, title)
+    return measured_bar(np.asarray(read_image(path)), heatmap, ends, crop, title)

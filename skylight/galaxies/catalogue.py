@@ -17,12 +17,14 @@ catalogue, 19.5 kpc/h, is two PETROR90_R of a typical galaxy there. So a bar is 
 long and covers ``100 length_scaled`` pixels of the picture.
 """
 
+import csv
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from skylight.errors import InputError
+from skylight.files import check_file, decoding
 from skylight.galaxies.questions import ANSWERS
 
 PIXELS = 424
@@ -64,16 +66,17 @@ def read_solutions(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file or a column is missing, an id appears twice, or a fraction is not a number in [0, 1].
+        The file or a column is missing, an id appears twice or is no whole number, or a fraction is not a number in
+        [0, 1].
     """
-    table = _read_csv(path, ["GalaxyID", *ANSWERS])
+    table = _read_csv(path, ["GalaxyID", *ANSWERS], ["GalaxyID"])
     _check_unique(path, table, "GalaxyID")
-    fractions = table[ANSWERS].apply(pd.to_numeric, errors="coerce")
+    fractions = table[ANSWERS].apply(_numbers)
     wrong = ~fractions.ge(0) | ~fractions.le(1)
     if wrong.to_numpy().any():
         row, column = np.argwhere(wrong.to_numpy())[0]
         value = table[ANSWERS].iloc[row, column]
-        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {value}")
+        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {_shown(value)}")
     return pd.concat([table[["GalaxyID"]], fractions], axis=1)
 
 
@@ -88,24 +91,26 @@ def read_catalogue(folder: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        A file or a column is missing, an id appears twice, a length is not positive, or an ``objid`` of the
-        catalogue is not in the other two files.
+        A file or a column is missing, an id appears twice or is no whole number, a length is not positive, or an
+        ``objid`` of the catalogue is not in the other two files.
     """
     folder = Path(folder)
-    catalogue = _read_csv(folder / CATALOGUE, CATALOGUE_COLUMNS)
+    catalogue = _read_csv(folder / CATALOGUE, CATALOGUE_COLUMNS, ["objid"])
     _check_unique(folder / CATALOGUE, catalogue, "objid")
     _check_positive(folder / CATALOGUE, catalogue, ["length_avg", "length_scaled"])
-    for name, key, column in ((MAPPING, "objid", "asset_id"), (SAMPLE, "OBJID", "PETROR90_R")):
-        other = _read_csv(folder / name, [key, column])
+    for name, ids, column in ((MAPPING, ["objid", "asset_id"], "asset_id"), (SAMPLE, ["OBJID"], "PETROR90_R")):
+        key = ids[0]
+        other = _read_csv(folder / name, [key, column], ids)
         other = other[other[key].isin(catalogue["objid"])]
-        _check_unique(folder / name, other, key)
+        for id_ in ids:
+            _check_unique(folder / name, other, id_)
         catalogue = catalogue.merge(other, how="left", left_on="objid", right_on=key)
         absent = catalogue[column].isna()
         if absent.any():
             row = int(absent.to_numpy().argmax())
             raise InputError(f"{folder / CATALOGUE} row {row + 2}: objid {catalogue.objid[row]} is not in {name}")
     _check_positive(folder / SAMPLE, catalogue, ["PETROR90_R"])
-    return catalogue[[*CATALOGUE_COLUMNS, "asset_id", "PETROR90_R"]].astype({"asset_id": "int64"})
+    return catalogue[[*CATALOGUE_COLUMNS, "asset_id", "PETROR90_R"]]
 
 
 def catalogue_arcsec(catalogue: pd.DataFrame) -> np.ndarray:
@@ -137,28 +142,90 @@ def shuffle_split(table: pd.DataFrame, fraction: float, seed: int, name: str) ->
 
 def read_test_solutions(folder: str | Path) -> pd.DataFrame:
     """Read the vote fractions of the simulated test images, for evaluation only; no published file holds them."""
-    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", *ANSWERS])
+    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", *ANSWERS], ["GalaxyID"])
     return truth.loc[truth["part"] == "test", ["GalaxyID", *ANSWERS]].reset_index(drop=True)
 
 
 def true_lengths(folder: str | Path, asset_ids: pd.Series) -> np.ndarray:
     """Read the true lengths of simulated bars in arcsec, for evaluation only."""
-    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"])
+    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"], ["GalaxyID"])
     truth = truth[truth["part"] == "catalogue"].set_index("GalaxyID")["bar_length_arcsec"]
     return truth.reindex(asset_ids).to_numpy()
 
 
-def _read_csv(path: str | Path, columns: list[str]) -> pd.DataFrame:
-    try:
-        header = pd.read_csv(path, nrows=0).columns
-        missing = [column for column in columns if column not in header]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        return pd.read_csv(path, usecols=columns)[columns]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV table ({error})") from None
+def _read_csv(path: str | Path, columns: list[str], ids: list[str]) -> pd.DataFrame:
+    """Read columns of a table; those of ``ids`` as int64, to the last digit, the others as pandas takes them.
+
+    Row i of the result is row i + 2 of the file.
+    """
+    check_file(Path(path))
+    header = _header(path)
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}")
+    for column in columns:
+        if header.count(column) > 1:
+            raise InputError(f"{path}: two columns {column}")
+    places = {header.index(column): column for column in columns}
+    with decoding(path, "not a CSV table"):
+        table = pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            compression=None,
+            header=0,
+            names=range(len(header)),
+            usecols=list(places),
+            index_col=False,  # else a comma at the end of every row would shift the columns
+            skip_blank_lines=False,  # else the rows after one would have wrong numbers
+            dtype={header.index(column): str for column in ids},
+            low_memory=False,  # else a column with a few words would be numbers here and text there
+        )
+    table = table.rename(columns=places)[columns]
+    filled = np.flatnonzero(table.notna().any(axis=1))
+    table = table[: filled[-1] + 1 if len(filled) else 0]  # without blank lines at the end
+    return table.assign(**{column: _whole_numbers(path, table[column]) for column in ids})
+
+
+def _header(path: str | Path) -> list[str]:
+    """Return the names of the columns; check that there are rows, none with more fields, which pandas passes over."""
+    with decoding(path, "not a CSV table"), Path(path).open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        header, number = next(rows, []), 1
+        for number, row in enumerate(rows, start=2):
+            if any(row[len(header) :]):
+                raise InputError(f"{path} row {number}: {len(row)} fields, but the header has {len(header)}")
+    if not header:
+        raise InputError(f"{path}: not a CSV table (no header)")
+    if number == 1:
+        raise InputError(f"{path}: no rows")
+    return header
+
+
+def _whole_numbers(path: str | Path, texts: pd.Series) -> np.ndarray:
+    """Return ids as int64. Via floats, as pandas reads a column with a blank, those of SDSS would lose digits."""
+    texts = texts.fillna("").str.strip()
+    wrong = ~texts.str.fullmatch("[0-9]{1,19}").to_numpy(bool)
+    values = [0 if bad else int(text) for text, bad in zip(texts, wrong, strict=True)]
+    wrong |= np.array([value > np.iinfo(np.int64).max for value in values], dtype=bool)
+    if wrong.any():
+        row = int(wrong.argmax())
+        got = _shown(texts.iloc[row] or np.nan)
+        raise InputError(f"{path} row {row + 2}: {texts.name} must be a whole number, got {got}")
+    return np.array(values, dtype=np.int64)
+
+
+def _shown(value: object) -> str:
+    """Return a cell for a message."""
+    if pd.isna(value):
+        return "nothing"
+    return repr(value[:50]) if isinstance(value, str) else str(value)
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """Return a column as numbers, NaN for anything else."""
+    if column.dtype == bool:
+        return pd.Series(np.nan, index=column.index)
+    return pd.to_numeric(column, errors="coerce")
 
 
 def _check_unique(path: str | Path, table: pd.DataFrame, column: str) -> None:
@@ -170,10 +237,11 @@ def _check_unique(path: str | Path, table: pd.DataFrame, column: str) -> None:
 
 def _check_positive(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
     for column in columns:
-        values = pd.to_numeric(table[column], errors="coerce")
+        values = _numbers(table[column])
         wrong = ~(values > 0) | ~np.isfinite(values)
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise InputError(
-                f"{path} (objid {table.objid[row]}): {column} must be a positive number, got {table[column][row]}"
+                f"{path} (objid {table.objid[row]}): {column} must be a positive number, "
+                f"got {_shown(table[column][row])}"
             )

@@ -1,4 +1,4 @@
-"""Pictures of galaxies: from JPEG, PNG or FITS files to the small arrays that the networks see."""
+"""Pictures of galaxies: from picture files to the small arrays that the networks see."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from astropy.io import fits
 from PIL import Image
 
 from skylight.errors import InputError
 from skylight.galaxies.catalogue import MASKS, PIXELS
+from skylight.pictures import check_varies, decode_fits, decode_picture, is_fits, read_file
 
 SKY_NOISE = {"g": 0.013, "r": 0.019, "i": 0.028}
 """Standard deviation of the sky of SDSS images, nanomaggies per pixel."""
@@ -18,7 +18,8 @@ STRETCH = {"i": 4.9, "r": 5.7, "g": 7.8}
 """Factors on the bands before they become the red, green and blue channel of a picture."""
 SOFTENING = 2.25
 """Factor on the sum of the bands inside the asinh of the stretch."""
-
+LARGEST = 1e30
+"""Largest brightness in units of the noise, so that the stretch of damaged pixels does not overflow."""
 
 PARTS = ("training", "test", "catalogue")
 """The pictures with votes, those whose votes the networks predict, and those with a measured bar."""
@@ -55,64 +56,59 @@ def load(folder: str | Path, part: str) -> Pictures:
 
 
 def read_image(path: Path) -> Image.Image:
-    """Return a colour picture; `InputError` says what is wrong with it."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except OSError as error:
-        raise InputError(f"{path}: not a readable image ({error})") from None
-    if image.mode != "RGB":
-        raise InputError(f"{path}: not an RGB image but {image.mode}")
-    return image
+    """Return the picture of one galaxy: a survey's or a user's, of every format that `skylight.pictures` reads.
 
+    A FITS image has one plane, or g, r and i. It becomes a picture as in the survey: its median is subtracted as the
+    sky, and it is scaled to the noise of the survey, before the asinh stretch. Missing pixels are as bright as the sky.
 
-def read_any_image(path: Path) -> Image.Image:
-    """Return a JPEG or PNG picture in colour or grey, or a FITS image of one plane or of g, r and i.
-
-    A FITS image becomes a picture as in the survey: its median is subtracted as the sky, and it is scaled to the noise
-    of the survey, before the asinh stretch.
+    Returns
+    -------
+    PIL.Image.Image
+        Mode RGB, square.
 
     Raises
     ------
     InputError
-        The file is missing or unreadable, not square, or of another shape.
+        The file is missing or unreadable (`skylight.pictures`), not square (squeezed into a square, lengths along one
+        axis would be wrong), all its pixels are alike, or the FITS image has another number of planes.
     """
-    if path.suffix.lower() not in (".fits", ".fit", ".fts"):
-        try:
-            with Image.open(path) as image:
-                picture = image.convert("RGB")
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such image") from None
-        except Exception as error:  # a damaged file leads to errors of any type
-            raise InputError(f"{path}: not a readable image ({_first_line(error)})") from None
+    data = read_file(path)
+    if is_fits(data):
+        picture = Image.fromarray(_stretch(_in_units_of_noise(decode_fits(data, path), path)))
     else:
-        picture = Image.fromarray(colour_picture(_read_fits(path)))
+        picture = decode_picture(data, path)
     if picture.width != picture.height:
         raise InputError(f"{path}: image must be square, got {picture.width} x {picture.height}")
+    check_varies(picture, path)
     return picture
 
 
-def _read_fits(path: Path) -> np.ndarray:
-    try:
-        values = np.asarray(fits.getdata(path), dtype=float)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such image") from None
-    except Exception as error:  # a damaged file leads to errors of any type
-        raise InputError(f"{path}: not a readable FITS image ({_first_line(error)})") from None
-    if values.ndim == 2:
-        values = np.stack([values] * 3)
-    if values.ndim != 3 or len(values) != 3 or not values.size:
-        raise InputError(f"{path}: FITS image must have one plane, or g, r and i, got shape {values.shape}")
-    values = np.nan_to_num(values, posinf=0, neginf=0)[:, ::-1]  # the first row of a FITS image is at the bottom
-    sky = np.median(values, axis=(1, 2), keepdims=True)
-    noise = 1.4826 * np.median(np.abs(values - sky), axis=(1, 2), keepdims=True)
-    return (values - sky) / np.where(noise > 0, noise, 1) * np.array(list(SKY_NOISE.values()))[:, None, None]
+def _in_units_of_noise(planes: np.ndarray, path: Path) -> np.ndarray:
+    """Subtract the sky of each plane and divide by its noise, in place."""
+    if len(planes) not in (1, len(SKY_NOISE)):
+        raise InputError(f"{path}: FITS image must have one plane, or g, r and i, got {len(planes)} planes")
+    for plane in planes:
+        missing = ~np.isfinite(plane)
+        values = plane[~missing]
+        if not len(values):
+            raise InputError(f"{path}: FITS image without a finite pixel")
+        with np.errstate(over="ignore", invalid="ignore"):
+            sky = np.median(values)
+            noise = 1.4826 * np.median(np.abs(values - sky))
+            plane -= sky
+            plane /= noise if noise > 0 else 1
+        if not np.isfinite([sky, noise]).all():
+            raise InputError(f"{path}: FITS image with values of 1e308")
+        plane[missing] = 0
+        np.clip(plane, -LARGEST, LARGEST, out=plane)
+    return planes
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _stretch(planes: np.ndarray) -> np.ndarray:
+    """Return `colour_picture` of planes in units of their noise; in blocks of rows, which take little memory."""
+    noise = np.array(list(SKY_NOISE.values()))[:, None, None]
+    blocks = range(0, planes.shape[1], 256)
+    return np.concatenate([colour_picture(planes[:, first : first + 256] * noise) for first in blocks])
 
 
 def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
@@ -146,5 +142,6 @@ def colour_picture(bands: np.ndarray) -> np.ndarray:
 
 def read_mask(folder: str | Path, asset_id: int, crop: int, size: int) -> np.ndarray:
     """Return the pixels of the true bar on an image reduced by `shrink`, for evaluation only: boolean, (size, size)."""
-    with Image.open(Path(folder) / MASKS / f"{asset_id}.png") as mask:
-        return shrink(mask.convert("L"), crop, size) > 127
+    path = Path(folder) / MASKS / f"{asset_id}.png"
+    mask = decode_picture(read_file(path), path).convert("L")  # may show nothing: a galaxy without a bar
+    return shrink(mask, crop, size) > 127

@@ -1,5 +1,7 @@
 """The pictures of a survey to the arrays that `skylight.galaxies.images.load` reads."""
 
+import re
+import warnings
 from pathlib import Path
 
 import joblib
@@ -45,6 +47,12 @@ def write_part(survey: Path, part: str, crop: int, size: int, folder: Path, log:
     int
         Number of pictures, good or bad.
     """
+    with warnings.catch_warnings():  # what decoders say about damaged files; the log has it in one line
+        warnings.simplefilter("ignore")
+        return _write_part(survey, part, crop, size, folder, log)
+
+
+def _write_part(survey: Path, part: str, crop: int, size: int, folder: Path, log: RejectionLog) -> int:
     paths, unusable = _find_pictures(survey, part)
     for rejected in unusable:
         log.add(rejected)
@@ -77,9 +85,19 @@ def _find_pictures(survey: Path, part: str) -> tuple[dict[int, Path], list[Rejec
         extra, reason = set(files) - set(ids.astype(str)), f"not in {SOLUTIONS}"
         paths = {int(galaxy): folder / f"{galaxy}.jpg" for galaxy in ids}
     else:
-        extra, reason = {name for name in files if not name.isdecimal()}, "its name is not a GalaxyID"
+        extra, reason = {name for name in files if not _is_id(name)}, "its name is not a GalaxyID"
         paths = {int(name): path for name, path in files.items() if name not in extra}
-    return paths, [Rejected(str(files[name].relative_to(survey)), name, reason) for name in sorted(extra)]
+    return paths, [_rejected(files[name].relative_to(survey), name, reason) for name in sorted(extra)]
+
+
+def _is_id(name: str) -> bool:
+    """Whether a name is a whole number as the survey writes it, so that no two names are the same number."""
+    return re.fullmatch("0|[1-9][0-9]{0,18}", name) is not None and int(name) <= np.iinfo(np.int64).max
+
+
+def _rejected(path: Path, name: str, reason: str) -> Rejected:
+    """Return a picture for the log; names that are not UTF-8 are escaped."""
+    return Rejected(*(str(text).encode(errors="backslashreplace").decode() for text in (path, name, reason)))
 
 
 def _small_image(path: Path, crop: int, size: int) -> np.ndarray | str:

@@ -1,5 +1,6 @@
 """Reading the published tables and images: every kind of fault, the split, and the real catalogue."""
 
+import os
 import shutil
 
 import numpy as np
@@ -66,7 +67,7 @@ FAULTS = {
         survey.SOLUTIONS,
         lambda t: t.assign(**{"Class2.1": t["Class2.1"].where(t.index != 2, 1.2)}),
     ),
-    r"row 2: Class1.1 must be a fraction in \[0, 1\], got nan": (
+    r"row 2: Class1.1 must be a fraction in \[0, 1\], got nothing": (
         survey.SOLUTIONS,
         lambda t: t.assign(**{"Class1.1": t["Class1.1"].where(t.index != 0)}),
     ),
@@ -94,6 +95,98 @@ def test_a_faulty_table_is_an_error_of_one_line(copy, message):
         survey.read_solutions(copy / survey.SOLUTIONS)
         survey.read_catalogue(copy)
     assert "\n" not in str(error.value)
+
+
+MAPPING_HEADER = "objid,sample,asset_id\n587722981741363294,original,1\n"
+TABLES = {
+    "blank row": ("587722981741363323,original,2\n,original,3\n", "row 4: objid must be a whole number, got nothing"),
+    "blank line": ("\n587722981741363323,original,2\n", "row 3: objid must be a whole number, got nothing"),
+    "no asset": ("587722981741363323,original,\n", "row 3: asset_id must be a whole number, got nothing"),
+    "evil asset": (
+        "587722981741363323,original,../../evil\n",
+        "row 3: asset_id must be a whole number, got '../../evil'",
+    ),
+    "float": ("5.87722981741363323e17,original,2\n", "row 3: objid must be a whole number, got '5.877"),
+    "negative": ("-587722981741363323,original,2\n", "row 3: objid must be a whole number, got '-587"),
+    "other digits": ("５８７,original,2\n", "row 3: objid must be a whole number, got '５８７'"),
+    "underscores": ("587_722,original,2\n", "row 3: objid must be a whole number"),
+    "too large": ("9223372036854775808,original,2\n", "row 3: objid must be a whole number"),
+    "long": ("9" * 5000 + ",original,2\n", "row 3: objid must be a whole number"),
+    "a comma too many": ("587722981741363323,a,b,2\n", "row 3: 4 fields, but the header has 3"),
+    "asset twice": ("587722981741363323,original,1\n", "row 3: asset_id 1 appears twice"),
+    "not UTF-8": ("587722981741363323,\udcff,2\n", "not a CSV table"),
+    "open quote": ('587722981741363323,"original,2\n', "not a CSV table (Error tokenizing data"),
+}
+
+
+@pytest.fixture
+def two_galaxies(tmp_path):
+    """A catalogue of two galaxies whose ids differ by less than a float can tell."""
+    ids = [587722981741363294, 587722981741363323]
+    catalogue = pd.DataFrame(1.0, index=range(2), columns=survey.CATALOGUE_COLUMNS).assign(objid=ids)
+    catalogue.to_csv(tmp_path / survey.CATALOGUE, index=False)
+    pd.DataFrame({"OBJID": ids, "PETROR90_R": [9.0, 8.0]}).to_csv(tmp_path / survey.SAMPLE, index=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_a_faulty_row_is_named(two_galaxies, case):
+    rows, message = TABLES[case]
+    path = two_galaxies / survey.MAPPING
+    path.write_bytes((MAPPING_HEADER + rows).encode(errors="surrogateescape"))
+    with pytest.raises(InputError) as error:
+        survey.read_catalogue(two_galaxies)
+    assert f"{path}{' ' if message.startswith('row') else ': '}{message}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MAPPING_HEADER + "587722981741363323,original,2\n",
+        MAPPING_HEADER + "587722981741363323,original,2\n\n\n",
+        "\ufeff" + MAPPING_HEADER + "587722981741363323,original,2",
+        "objid,sample,asset_id\n587722981741363294,original,1,\n587722981741363323,original,2,\n",
+        "objid,sample,asset_id,\n587722981741363294,original,1,\n587722981741363323,original,2,\n",
+        'asset_id,"objid"\r\n1, 587722981741363294\r\n2 ,"587722981741363323"\r\n',
+        MAPPING_HEADER + '587722981741363323,"two\nlines",2\n',
+    ],
+)
+def test_ids_are_read_to_the_last_digit(two_galaxies, text):
+    (two_galaxies / survey.MAPPING).write_text(text, encoding="utf-8")
+    catalogue = survey.read_catalogue(two_galaxies)
+    assert catalogue["objid"].tolist() == [587722981741363294, 587722981741363323]
+    assert catalogue["asset_id"].tolist() == [1, 2] and catalogue["PETROR90_R"].tolist() == [9, 8]
+    assert catalogue["objid"].dtype == catalogue["asset_id"].dtype == np.int64
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_table_without_rows_is_an_error(two_galaxies, end):
+    (two_galaxies / survey.MAPPING).write_text(f"objid,sample,asset_id{end}")
+    with pytest.raises(InputError, match=r"mapping\.csv: no rows"):
+        survey.read_catalogue(two_galaxies)
+
+
+def test_two_columns_of_one_name_are_an_error(two_galaxies):
+    (two_galaxies / survey.MAPPING).write_text("objid,objid,asset_id\n1,2,3\n")
+    with pytest.raises(InputError, match=r"mapping\.csv: two columns objid"):
+        survey.read_catalogue(two_galaxies)
+
+
+@pytest.mark.parametrize("value", ["True", "inf", "1e999", "５", "0x1", ""])
+def test_what_is_no_number_is_no_fraction(copy, value):
+    path = copy / survey.SOLUTIONS
+    edit(path, lambda t: t.assign(**{"Class1.1": value}))
+    with pytest.raises(InputError, match=r"row 2: Class1\.1 must be a fraction in \[0, 1\], got"):
+        survey.read_solutions(path)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
+def test_only_a_plain_file_is_a_table(tmp_path, kind):
+    path = tmp_path / "table.csv"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "loop": lambda: path.symlink_to(path)}[kind]()
+    with pytest.raises(InputError, match=r"table\.csv: (is a|Too many levels)"):
+        survey.read_solutions(path)
 
 
 def test_a_missing_or_empty_file_is_an_error(tmp_path):

@@ -28,3 +28,47 @@ def test_the_maps_of_a_galaxy_are_read_from_all_folders(tmp_path):
     write_heatmap(folders[0], 13, maps[0])
     with pytest.raises(InputError, match=r"b/13\.jpg\.npy: no such heatmap, although"):
         read_heatmaps(folders, 13)
+
+
+def test_other_files_in_the_place_of_a_heatmap_are_refused(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    path = folder / "5.jpg.npy"
+
+    def save(values):
+        np.save(path, values, allow_pickle=True)
+
+    header = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
+    header += b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 441000000, 1000), }".ljust(117) + b"\n"
+    faults = {
+        "claims": (lambda: path.write_bytes(header + bytes(64)), "not a heatmap"),
+        "empty": (lambda: path.write_bytes(b""), "not a heatmap"),
+        "zip": (lambda: np.savez(path.open("wb"), a=np.ones(3)), "not a heatmap"),
+        "objects": (lambda: save(np.array([[[{}]]])), "not a heatmap"),
+        "flat": (lambda: save(np.ones((4, 5))), r"heatmap must be floats of shape \(1, H, W\), got float64 \(4, 5\)"),
+        "text": (lambda: save(np.array([[["1"]]])), "heatmap must be floats"),
+    }
+    for make, words in faults.values():
+        make()
+        with pytest.raises(InputError, match=rf"a/5\.jpg\.npy: {words}"):
+            read_heatmaps([folder], 5)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match=r"a/5\.jpg\.npy: is a folder"):
+        read_heatmaps([folder], 5)
+
+
+def test_the_heatmaps_of_a_galaxy_have_one_shape(tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, size in zip(folders, (4, 5), strict=True):
+        folder.mkdir()
+        write_heatmap(folder, 5, np.ones((size, size)))
+    with pytest.raises(InputError, match=r"b/5\.jpg\.npy: heatmap of shape \(5, 5\), but .*a/5.jpg.npy has \(4, 4\)"):
+        read_heatmaps(folders, 5)
+
+
+def test_no_heatmap_is_written_outside_its_folder(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    with pytest.raises(ValueError, match="evil"):
+        write_heatmap(tmp_path / "a/b", "../../evil", np.ones((4, 5)))
+    assert not list(tmp_path.rglob("*.npy"))

@@ -5,11 +5,12 @@ import csv
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from PIL import Image
 
 from skylight.errors import InputError
 from skylight.galaxies import catalogue as survey
-from skylight.galaxies.images import PARTS, load, shrink
+from skylight.galaxies.images import PARTS, load, read_image, shrink
 from skylight.galaxies.questions import ANSWERS
 from skylight.galaxies.transform import write_part
 from skylight.rejected import RejectionLog
@@ -43,7 +44,8 @@ def write(survey_folder, part, out):
     out.mkdir(exist_ok=True)
     with RejectionLog(out / "rejected.csv") as log:
         count = write_part(survey_folder, part, 190, 72, out, log)
-    rejected = list(csv.DictReader((out / "rejected.csv").open()))
+    with (out / "rejected.csv").open(encoding="utf-8") as file:
+        rejected = list(csv.DictReader(file))
     return load(out, part), count, rejected
 
 
@@ -69,21 +71,61 @@ def test_unusable_pictures_are_left_out_and_listed(pictures, tmp_path):
     paths[1].unlink()
     paths[4].write_bytes(paths[4].read_bytes()[:3000])
     Image.new("L", (424, 424)).save(paths[7])
+    Image.open(paths[9]).resize((424, 300)).save(paths[9])
+    paths[10].unlink()
+    paths[10].mkdir()
     Image.new("RGB", (424, 424)).save(folder / "5000.jpg")
     found, count, rejected = write(pictures, "training", tmp_path / "out")
-    assert found.ids.tolist() == ids.drop([1, 4, 7]).tolist() and len(found.images) == 9 and count == 13
-    assert [row["id"] for row in rejected] == ["5000", *(str(ids[i]) for i in (1, 4, 7))]
+    lost = (1, 4, 7, 9, 10)
+    assert found.ids.tolist() == ids.drop([*lost]).tolist() and len(found.images) == 7 and count == 13
+    assert [row["id"] for row in rejected] == ["5000", *(str(ids[i]) for i in lost)]
     assert rejected[1]["source"] == f"{survey.TRAINING_IMAGES}/{ids[1]}.jpg"
-    reasons = (f"not in {survey.SOLUTIONS}", "no such image", "truncated", "not an RGB image")
+    reasons = (
+        f"not in {survey.SOLUTIONS}",
+        "no such image",
+        "truncated",
+        "all its pixels",
+        "must be square",
+        "a folder",
+    )
     for row, words in zip(rejected, reasons, strict=True):
         assert words in row["reason"]
 
 
+def test_pictures_of_other_kinds_are_read_as_by_the_commands(pictures, tmp_path):
+    ids = pd.read_csv(pictures / survey.SOLUTIONS)["GalaxyID"]
+    paths = [pictures / survey.TRAINING_IMAGES / f"{galaxy}.jpg" for galaxy in ids[:4]]
+    pixels = np.random.default_rng(1).integers(0, 256, (424, 424)).astype(np.uint8)
+    Image.fromarray(pixels).save(paths[0])
+    Image.fromarray(pixels * np.uint16(257)).save(paths[1], "PNG")
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(pixels).save(paths[2], exif=exif)
+    fits.writeto(paths[3], pixels, overwrite=True)
+    found, _, rejected = write(pictures, "training", tmp_path / "out")
+    assert not rejected and np.array_equal(found.images[1], shrink(Image.fromarray(pixels).convert("RGB"), 190, 72))
+    assert np.abs(found.images[2].astype(int) - np.rot90(found.images[0], -1)).max() <= 1
+    for path, image in zip(paths, found.images, strict=False):
+        assert np.array_equal(image, shrink(read_image(path), 190, 72))
+
+
+def test_damaged_pictures_print_no_warnings(pictures, tmp_path, recwarn):
+    paths = sorted((pictures / survey.TEST_IMAGES).iterdir())
+    fits.writeto(tmp_path / "whole.fits", np.arange(424.0**2).reshape(424, 424))
+    paths[0].write_bytes((tmp_path / "whole.fits").read_bytes()[:20_000])
+    Image.new("1", (10_000, 10_000)).save(paths[1], "PNG")
+    _, _, rejected = write(pictures, "test", tmp_path / "out")
+    assert len(rejected) == 2 and not [str(warning.message) for warning in recwarn]
+
+
 def test_a_test_picture_needs_a_number_for_a_name(pictures, tmp_path):
-    Image.new("RGB", (424, 424)).save(pictures / survey.TEST_IMAGES / "copy of 4.jpg")
+    wrong = ["copy of 4", "４", "0004", "9223372036854775808", "-4", "4.0", "\udcff"]
+    for name in wrong:
+        (pictures / survey.TEST_IMAGES / f"{name}.jpg").touch()
     found, count, rejected = write(pictures, "test", tmp_path / "out")
-    assert len(found) == 3 and count == 4
-    assert [row["reason"] for row in rejected] == ["its name is not a GalaxyID"]
+    assert len(found) == 3 and count == 10
+    assert [row["reason"] for row in rejected] == ["its name is not a GalaxyID"] * 7
+    assert {row["id"] for row in rejected} == {*wrong[:-1], r"\udcff"}
 
 
 def test_a_part_may_be_empty(pictures, tmp_path):
