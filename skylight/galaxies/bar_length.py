@@ -14,9 +14,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from skylight.errors import InputError
+from skylight.galaxies.arrays import Pictures, grey
 from skylight.galaxies.catalogue import PIXEL_SCALE
 from skylight.galaxies.heatmaps import read_heatmaps
-from skylight.galaxies.images import Pictures, grey
 
 THRESHOLDS = np.arange(0.5, 1.0, 1e-4)
 

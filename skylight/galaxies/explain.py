@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from skylight.attribution import smoothgrad, symmetrised
+from skylight.galaxies.arrays import grey
 from skylight.galaxies.catalogue import PIXEL_SCALE
 from skylight.galaxies.heatmaps import min_max
-from skylight.galaxies.images import grey
 from skylight.galaxies.questions import ANSWERS, BAR
 from skylight.params.bars import Heatmaps
 

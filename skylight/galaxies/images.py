@@ -1,11 +1,8 @@
 """Pictures of galaxies: from picture files to the small arrays that the networks see."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from skylight.errors import InputError
@@ -20,39 +17,6 @@ SOFTENING = 2.25
 """Factor on the sum of the bands inside the asinh of the stretch."""
 LARGEST = 1e30
 """Largest brightness in units of the noise, so that the stretch of damaged pixels does not overflow."""
-
-PARTS = ("training", "test", "catalogue")
-"""The pictures with votes, those whose votes the networks predict, and those with a measured bar."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """The pictures of one part of the survey, as the networks see them.
-
-    Attributes
-    ----------
-    images : np.ndarray, shape (N, size, size, 3), uint8
-        On disk until they are used (a memory map).
-    ids : np.ndarray of int, shape (N,)
-        ``GalaxyID`` of the training and test part, ``asset_id`` of the catalogue.
-    """
-
-    images: np.ndarray
-    ids: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def rows(self, ids: Iterable[int]) -> np.ndarray:
-        """Return the rows of galaxies, in the order of ``ids``; galaxies whose picture was rejected are left out."""
-        found = pd.Index(self.ids).get_indexer(np.asarray(ids))
-        return found[found >= 0]
-
-
-def load(folder: str | Path, part: str) -> Pictures:
-    """Read the pictures of a part (`PARTS`), as `skylight.galaxies.transform.write_part` wrote them."""
-    folder = Path(folder)
-    return Pictures(np.load(folder / f"{part}.npy", mmap_mode="r"), np.load(folder / f"{part}_ids.npy"))
 
 
 def read_image(path: Path) -> Image.Image:
@@ -120,11 +84,6 @@ def shrink(image: Image.Image, crop: int, size: int) -> np.ndarray:
     box = [image.width * (0.5 - half), image.height * (0.5 - half)]
     box += [image.width * (0.5 + half), image.height * (0.5 + half)]
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
-
-
-def grey(image: np.ndarray) -> np.ndarray:
-    """Return the luminance of an 8-bit RGB image (H, W, 3), in [0, 1] (ITU-R BT.601, weights as in TensorFlow)."""
-    return image @ np.array([0.2989, 0.5870, 0.1140]) / 255
 
 
 def colour_picture(bands: np.ndarray) -> np.ndarray:

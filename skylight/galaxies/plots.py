@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skylight import plotting
+from skylight.galaxies.arrays import grey
 from skylight.galaxies.bar_length import bar_ends, bar_pixels
 from skylight.galaxies.catalogue import PIXELS
-from skylight.galaxies.images import grey
 from skylight.galaxies.map_scores import METRICS
 from skylight.galaxies.questions import QUESTIONS, answers_to
 

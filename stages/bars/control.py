@@ -11,7 +11,7 @@ import numpy as np
 from skylight import params
 from skylight.errors import script
 from skylight.galaxies import catalogue as survey
-from skylight.galaxies.images import load
+from skylight.galaxies.arrays import load
 from skylight.outputs import save_table, writing
 
 OUT = Path("out/bars")

@@ -10,8 +10,8 @@ from skylight import params, plotting
 from skylight.errors import script
 from skylight.galaxies import catalogue as survey
 from skylight.galaxies import plots
+from skylight.galaxies.arrays import load
 from skylight.galaxies.heatmaps import read_heatmaps
-from skylight.galaxies.images import load
 from skylight.galaxies.length_scores import best
 from skylight.galaxies.questions import ANSWERS
 from skylight.galaxies.vote_scores import read_predictions

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from skylight import params
 from skylight.errors import script
+from skylight.galaxies.arrays import load
 from skylight.galaxies.heatmaps import write_heatmap
-from skylight.galaxies.images import load
 from skylight.outputs import writing
 
 OUT = Path("out/bars")

@@ -16,7 +16,7 @@ from skylight.evaluation.bootstrap import sample_counts
 from skylight.galaxies import bar_length
 from skylight.galaxies import catalogue as survey
 from skylight.galaxies import length_scores as scores
-from skylight.galaxies.images import load
+from skylight.galaxies.arrays import load
 from skylight.outputs import save_json, save_table
 from skylight.params.bars import Bars
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from skylight import params
 from skylight.errors import script
-from skylight.galaxies.images import load
+from skylight.galaxies.arrays import load
 from skylight.galaxies.questions import ANSWERS
 from skylight.outputs import save_table
 

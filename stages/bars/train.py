@@ -10,8 +10,8 @@ import numpy as np
 
 from skylight import params
 from skylight.errors import script
+from skylight.galaxies.arrays import load
 from skylight.galaxies.catalogue import SOLUTIONS, read_solutions, shuffle_split
-from skylight.galaxies.images import load
 from skylight.galaxies.questions import ANSWERS
 from skylight.outputs import writing
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from skylight import params
 from skylight.errors import script
-from skylight.galaxies.images import PARTS
+from skylight.galaxies.arrays import PARTS
 from skylight.galaxies.transform import write_part
 from skylight.outputs import writing
 from skylight.rejected import RejectionLog

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from skylight.errors import InputError
+from skylight.galaxies.arrays import Pictures, grey
 from skylight.galaxies.bar_length import bar_ends, bar_lengths, bar_pixels, estimator_names, measure, measured_bar
 from skylight.galaxies.heatmaps import write_heatmap
-from skylight.galaxies.images import Pictures, grey
 
 CORRELATIONS = [0.0, 0.5, 0.85, 0.95, 1.0]
 COUNTS = [1, 2, 5, 20]

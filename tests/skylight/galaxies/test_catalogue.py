@@ -9,8 +9,8 @@ import pytest
 
 from skylight.errors import InputError
 from skylight.galaxies import catalogue as survey
+from skylight.galaxies.arrays import load
 from skylight.galaxies.catalogue import LENGTH_UNIT, catalogue_arcsec, to_kpc
-from skylight.galaxies.images import load
 from skylight.galaxies.length_scores import ceiling
 from skylight.galaxies.questions import ANSWERS
 from skylight.galaxies.transform import write_part

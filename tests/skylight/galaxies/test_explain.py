@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from skylight.attribution.gradients import saliency
+from skylight.galaxies.arrays import grey
 from skylight.galaxies.catalogue import PIXEL_SCALE
 from skylight.galaxies.explain import bar_heatmaps, equally_bright
 from skylight.galaxies.heatmaps import min_max
-from skylight.galaxies.images import grey
 from skylight.galaxies.questions import ANSWERS, BAR
 from skylight.params.bars import Heatmaps
 

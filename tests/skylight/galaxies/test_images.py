@@ -6,8 +6,9 @@ from astropy.io import fits
 from PIL import Image
 
 from skylight.errors import InputError
+from skylight.galaxies.arrays import Pictures
 from skylight.galaxies.catalogue import MASKS
-from skylight.galaxies.images import SKY_NOISE, Pictures, colour_picture, read_image, read_mask, shrink
+from skylight.galaxies.images import SKY_NOISE, colour_picture, read_image, read_mask, shrink
 
 
 def test_rows_are_in_the_order_of_the_ids_without_those_that_have_no_picture():

@@ -10,7 +10,8 @@ from PIL import Image
 
 from skylight.errors import InputError
 from skylight.galaxies import catalogue as survey
-from skylight.galaxies.images import PARTS, load, read_image, shrink
+from skylight.galaxies.arrays import PARTS, load
+from skylight.galaxies.images import read_image, shrink
 from skylight.galaxies.questions import ANSWERS
 from skylight.galaxies.transform import write_part
 from skylight.rejected import RejectionLog
