@@ -81,7 +81,7 @@ def test_every_setting_is_a_parameter_and_the_parameters_are_valid(name, tmp_pat
     assert settings and set(settings) <= set(flat(DEFAULTS))
     shutil.copy(ROOT / "params.yaml", tmp_path)
     set_params(tmp_path / "params.yaml", settings)
-    params.load(tmp_path / "params.yaml")
+    params.load_all(tmp_path / "params.yaml")
 
 
 def test_every_comment_with_a_published_value_is_read():
