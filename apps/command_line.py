@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from apps import candidates, check, classify, measure, score, triplets
 from apps.files import UsageError, shown
 from skylight import __version__
-from skylight.errors import InputError, collect_less_garbage
+from skylight.errors import InputError, collect_less_garbage, same_on_every_machine
 
 COMMANDS = (classify, score, triplets, candidates, measure, check)
 
@@ -46,6 +46,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; `SystemExit` after ``--help`` and wrong usage."""
     collect_less_garbage()
+    same_on_every_machine()
     if not sys.warnoptions:
         warnings.simplefilter(
             "ignore"

@@ -63,7 +63,8 @@ def _check_replaceable(path: Path) -> None:
 def is_output(path: Path) -> bool:
     """Return whether a path is an output that a stage may replace.
 
-    It lies in a folder of `OUTPUTS` of the working folder (``out/bars/figures``, ``data/simulated/crts``). `skylight.params` refuses inputs of the user in the folders that stages write.
+    It lies in a folder of `OUTPUTS` (``out/bars/figures``, ``data/simulated/crts``), where `skylight.params` takes no
+    input of the user but simulated surveys.
     """
     place = path.resolve()
     return any(place.is_relative_to(folder.resolve()) and place != folder.resolve() for folder in OUTPUTS)

@@ -22,7 +22,7 @@ from skylight.params.realbogus import Realbogus
 from skylight.params.section import Section
 from skylight.params.supernovae import Supernovae
 
-LARGEST_FILE = 256 * 1024
+LARGEST_FILE = 128 * 1024
 """Largest parameter file, bytes; that of this repository has 17 kB."""
 MOST_VALUES = 20_000
 """Most values in a parameter file; each use of an alias (``*name``) counts all values that it stands for."""
@@ -164,7 +164,7 @@ def _problem(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     problem = (error.problem or error.context) if isinstance(error, MarkedYAMLError) else error
-    return printable(str(problem).partition("\n")[0] or type(error).__name__)
+    return printable(str(problem).partition("\n")[0] or type(error).__name__)[:200]
 
 
 _TYPES = {

@@ -153,7 +153,7 @@ def test_labels_are_needed_for_the_training_only(tmp_path):
     start, end = text.index("    layout: crts"), text.index("    path: data/simulated/crts")
     (tmp_path / "params.yaml").write_text(text[:start] + layout + text[end:])
     with pytest.raises(InputError, match=r"^periodic: data\.labels: must not be null, the network is trained"):
-        params.load(tmp_path / "params.yaml").periodic
+        _ = params.load(tmp_path / "params.yaml").periodic
     labels = re.search(r"          path: classes.csv\n(          .*\n)+", text).group()
     (tmp_path / "params.yaml").write_text(text.replace(f"        labels:\n{labels}", "        labels: null\n"))
     assert params.load_all(tmp_path / "params.yaml").periodic.transfer.surveys["ptf"].labels is None
@@ -165,12 +165,12 @@ def test_a_stage_checks_the_section_of_its_chapter_only(tmp_path):
     loaded = params.load(tmp_path / "params.yaml")
     assert loaded.periodic == params.load_all().periodic and loaded.supernovae.members["cap"]
     with pytest.raises(InputError, match=r"^bars\.transform\.crop: missing\nbars\.transform\.crob: unknown key"):
-        loaded.bars
+        _ = loaded.bars
     with pytest.raises(InputError, match=r"^bars\.transform\.crop: missing\nbars\.transform\.crob: unknown key"):
         params.load_all(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("periodik: 1\n")
     with pytest.raises(InputError, match=r"^periodic: missing$"):
-        params.load(tmp_path / "params.yaml").periodic
+        _ = params.load(tmp_path / "params.yaml").periodic
 
 
 BOMB = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" if i else "a0: &a0 [1]\n" for i in range(12))
@@ -196,7 +196,7 @@ BOMB = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" if i else "a0:
         (b"a: &a [*a]", " line 1: a value contains itself"),
         (b"a: &a {b: *a}", " line 1: a value contains itself"),
         (b"a: \x00", ": not valid YAML: "),
-        (b"a: 1\n" * 100_000, ": larger than 262,144 bytes"),
+        (b"a: 1\n" * 100_000, ": larger than 131,072 bytes"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error_of_one_line(tmp_path, content, message):
