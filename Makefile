@@ -5,7 +5,8 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: figures pull report verify test quick lint bench deps check requirements
 
-figures: .venv/user
+# DVC puts names of params.yaml into commands and paths, so they are checked before.
+figures: check
 	$(BIN)/dvc repro
 
 # All of params.yaml, without running anything
@@ -22,6 +23,7 @@ verify: .venv/user
 
 # All that is shared; the simulated surveys are not, and are made again (docs/remotes.md).
 pull: .venv/user
+	@$(BIN)/dvc config core.remote > /dev/null 2>&1 || { echo "error: there is no remote to fetch from; add one with: .venv/bin/dvc remote add --default NAME URL (docs/remotes.md)" >&2; exit 1; }
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -v -e '-simulate$$')
 
 test: .venv/dev

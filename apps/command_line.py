@@ -46,13 +46,13 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status; `SystemExit` after ``--help`` and wrong usage."""
     collect_less_garbage()
-    same_on_every_machine()
     if not sys.warnoptions:
         warnings.simplefilter(
             "ignore"
         )  # what astropy and others say about a damaged file; the error says it in one line
     arguments = parser().parse_args(argv)
     try:
+        same_on_every_machine()
         return arguments.run(arguments)
     except UsageError as error:
         arguments.command.error(str(error))

@@ -5,6 +5,7 @@ import functools
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -38,9 +39,12 @@ def same_on_every_machine() -> None:
 
     TensorFlow splits an operation into as many parts as it has threads, and the rounding of a sum depends on its parts.
     So it always gets two threads, also where ``TF_NUM_INTRAOP_THREADS`` says otherwise; ``SKYLIGHT_THREADS`` sets
-    another number. TensorFlow reads these variables when it runs its first operation.
+    another number (`InputError` if it is none). TensorFlow reads these variables when it runs its first operation.
     """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ.get("SKYLIGHT_THREADS", "2")
+    threads = os.environ.get("SKYLIGHT_THREADS", "2")
+    if not re.fullmatch("[1-9][0-9]{0,3}", threads):
+        raise InputError(f"SKYLIGHT_THREADS: must be a number of threads, got {threads!r}")
+    os.environ["TF_NUM_INTRAOP_THREADS"] = threads
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
 
 
@@ -55,9 +59,9 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
         collect_less_garbage()
-        same_on_every_machine()
         before = signal.signal(signal.SIGTERM, _exit)
         try:
+            same_on_every_machine()
             main(*args, **kwargs)
         except InputError as error:
             sys.exit(f"error: {error}")
