@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,9 +158,18 @@ def save_table(path: str | Path, table: "pd.DataFrame") -> None:
 
 def write_csv(path: Path, table: "pd.DataFrame", float_format: str) -> None:
     """Write ``table`` as CSV without its index; texts that a spreadsheet would run are quoted (`text_cell`)."""
-    texts = table.select_dtypes(exclude=["number", "bool"]).columns
-    quoted = table.assign(**{name: table[name].map(text_cell) for name in texts})
+    quoted = _with_texts(table, text_cell)
     quoted.to_csv(path, index=False, float_format=float_format, lineterminator="\n", encoding="utf-8")
+
+
+def _with_texts(table: "pd.DataFrame", changed: Callable[[Any], Any]) -> "pd.DataFrame":
+    """Return a table with other texts; a column in which no text changes keeps its type."""
+    texts = {}
+    for name in table.select_dtypes(exclude=["number", "bool"]).columns:
+        cells = np.array([changed(cell) for cell in table[name]] + [None], dtype=object)[:-1]
+        if any(new is not old for new, old in zip(cells, table[name], strict=True)):
+            texts[name] = cells
+    return table.assign(**texts)
 
 
 def text_cell(text: Any) -> Any:
@@ -181,10 +190,9 @@ def read_table(path: str | Path, **options: Any) -> "pd.DataFrame":
     """Read a table of `save_table`; ``options`` are those of `pandas.read_csv`."""
     import pandas as pd
 
-    table = pd.read_csv(path, encoding="utf-8", **options)
-    texts = table.select_dtypes(exclude=["number", "bool"]).columns
-    plain = {name: table[name].map(lambda cell: cell[1:] if str(cell).startswith("'") else cell) for name in texts}
-    return table.assign(**plain)
+    return _with_texts(
+        pd.read_csv(path, encoding="utf-8", **options), lambda cell: cell[1:] if str(cell).startswith("'") else cell
+    )
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:
