@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures pull report verify test quick lint bench deps check requirements
+.PHONY: figures pull report verify test quick fuzz lint bench deps check requirements
 
 # DVC puts names of params.yaml into commands and paths, so they are checked before.
 figures: check
@@ -32,6 +32,10 @@ test: .venv/dev
 # The tests without those marked `slow`
 quick: .venv/dev
 	$(BIN)/python -m pytest -m "not slow"
+
+# Mutated and hostile inputs, 20,000 for each reader; `make test` tries 200
+fuzz: .venv/dev
+	SKYLIGHT_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest -o timeout=0 tests/fuzz
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

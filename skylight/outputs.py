@@ -36,7 +36,8 @@ def writing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        ``path`` is a folder with files, and no output of a stage; nothing is written.
+        ``path`` is a folder, and the block made a file; or it is a folder with files, and no output of a stage. Nothing
+        is written.
     """
     path = Path(path)
     _check_replaceable(path)
@@ -47,6 +48,8 @@ def writing(path: str | Path) -> Iterator[Path]:
         yield aside
         _check_replaceable(path)
         if path.is_dir():
+            if not aside.is_dir():
+                raise InputError(f"{path}: this is a folder, which a file does not replace")
             remove(path)
         aside.replace(path)
     except BaseException:

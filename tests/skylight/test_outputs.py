@@ -56,12 +56,18 @@ def test_no_folder_but_an_output_is_replaced(tmp_path, monkeypatch, path):
     assert not list(tmp_path.rglob("partial.*"))
 
 
-def test_a_file_does_not_replace_a_folder(tmp_path):
+def test_a_file_does_not_replace_a_folder(tmp_path, monkeypatch):
     (tmp_path / "res.csv").mkdir()
     (tmp_path / "res.csv/mine").write_text("")
     with pytest.raises(InputError, match=r"res\.csv: this folder exists"):
         save_json(tmp_path / "res.csv", {})
     assert (tmp_path / "res.csv/mine").exists()
+    monkeypatch.chdir(tmp_path)
+    Path("out/bars/figures").mkdir(parents=True)
+    for path in ("out/bars", "out/bars/figures"):
+        with pytest.raises(InputError, match="this is a folder, which a file does not replace"):
+            save_json(path, {})
+    assert Path("out/bars/figures").is_dir() and not list(tmp_path.rglob("partial.*"))
 
 
 def test_texts_that_a_spreadsheet_would_run_are_quoted_and_read_back(tmp_path):
