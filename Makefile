@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures pull report verify test quick lint bench deps check requirements
+.PHONY: figures pull report verify test quick fuzz lint bench deps check requirements
 
-figures: .venv/user
+# DVC puts names of params.yaml into commands and paths, so they are checked before.
+figures: check
 	$(BIN)/dvc repro
 
 # All of params.yaml, without running anything
@@ -22,6 +23,7 @@ verify: .venv/user
 
 # All that is shared; the simulated surveys are not, and are made again (docs/remotes.md).
 pull: .venv/user
+	@$(BIN)/dvc config core.remote > /dev/null 2>&1 || { echo "error: there is no remote to fetch from; add one with: .venv/bin/dvc remote add --default NAME URL (docs/remotes.md)" >&2; exit 1; }
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -v -e '-simulate$$')
 
 test: .venv/dev
@@ -30,6 +32,10 @@ test: .venv/dev
 # The tests without those marked `slow`
 quick: .venv/dev
 	$(BIN)/python -m pytest -m "not slow"
+
+# Mutated and hostile inputs, 20,000 for each reader; `make test` tries 200
+fuzz: .venv/dev
+	SKYLIGHT_FUZZ_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest -o timeout=0 tests/fuzz
 
 lint: .venv/dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

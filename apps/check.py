@@ -16,6 +16,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the parameters and return the exit status."""
     from skylight import params
 
-    params.load()
+    params.load_all()
     print("params.yaml: fine")
     return 0

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from apps import candidates, check, classify, measure, score, triplets
 from apps.files import UsageError, shown
 from skylight import __version__
-from skylight.errors import InputError, collect_less_garbage
+from skylight.errors import InputError, collect_less_garbage, same_on_every_machine
 
 COMMANDS = (classify, score, triplets, candidates, measure, check)
 
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )  # what astropy and others say about a damaged file; the error says it in one line
     arguments = parser().parse_args(argv)
     try:
+        same_on_every_machine()
         return arguments.run(arguments)
     except UsageError as error:
         arguments.command.error(str(error))

@@ -1,14 +1,27 @@
-"""Errors of user input, and how a script reports them: in one line, with exit status 1."""
+"""Errors of user input, and the one way to start a script: it reports them in one line, with exit status 1."""
 
 import atexit
 import functools
 import gc
+import multiprocessing
+import os
+import re
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit status after Ctrl-C and after SIGTERM, as a shell reports them: 128 + the number of the signal."""
 
 
 class InputError(Exception):
     """A user's file, row or parameter is wrong; the message names it in one line."""
+
+
+def printable(text: object) -> str:
+    """Return a text for one line of a terminal: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def collect_less_garbage() -> None:
@@ -21,20 +34,80 @@ def collect_less_garbage() -> None:
     atexit.register(_leave_the_rest)
 
 
+def same_on_every_machine() -> None:
+    """Make networks give the same bytes on every number of cores.
+
+    TensorFlow splits an operation into as many parts as it has threads, and the rounding of a sum depends on its parts.
+    So it always gets two threads, also where ``TF_NUM_INTRAOP_THREADS`` says otherwise; ``SKYLIGHT_THREADS`` sets
+    another number (`InputError` if it is none). TensorFlow reads these variables when it runs its first operation.
+    """
+    threads = os.environ.get("SKYLIGHT_THREADS", "2")
+    if not re.fullmatch("[1-9][0-9]{0,3}", threads):
+        raise InputError(f"SKYLIGHT_THREADS: must be a number of threads, got {threads!r}")
+    os.environ["TF_NUM_INTRAOP_THREADS"] = threads
+    os.environ["TF_DETERMINISTIC_OPS"] = "1"
+
+
 def script(main: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a script's ``main``: report an `InputError` or a missing file in one line on stderr, exit status 1."""
+    """Decorate a script's ``main``.
+
+    It runs networks the same way on every machine. An `InputError` or a missing file is one line on stderr, exit status
+    1; Ctrl-C is one line, status 130. After SIGTERM (status 143) it removes what it had half written. Processes that it
+    started end with it.
+    """
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
         collect_less_garbage()
+        before = signal.signal(signal.SIGTERM, _exit)
         try:
+            same_on_every_machine()
             main(*args, **kwargs)
         except InputError as error:
             sys.exit(f"error: {error}")
         except FileNotFoundError as error:
             sys.exit(f"error: {error.filename}: no such file; if another step makes it, `dvc repro` runs that first")
+        except KeyboardInterrupt:
+            _end_workers()
+            report_interrupt()
+            sys.exit(INTERRUPTED)
+        except SystemExit:
+            _end_workers()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     return run
+
+
+def report_interrupt() -> None:
+    """Say that Ctrl-C ended the program."""
+    print("error: interrupted", file=sys.stderr)
+
+
+def interrupt_in_one_line() -> None:
+    """Report Ctrl-C in one line also outside of ``main``: while a script imports its libraries, which takes seconds."""
+    usual = sys.excepthook
+
+    def report(kind: type[BaseException], error: BaseException, trace) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            report_interrupt()
+        else:
+            usual(kind, error, trace)
+
+    sys.excepthook = report
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    """End the program through its ``finally`` and ``with`` blocks."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not end the tidying up
+    raise SystemExit(TERMINATED)
+
+
+def _end_workers() -> None:
+    """End the processes that joblib and others started; they would wait for work for minutes."""
+    for process in multiprocessing.active_children():
+        process.terminate()
 
 
 def _leave_the_rest() -> None:

@@ -6,17 +6,23 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from skylight.errors import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 LONGEST_NAME = 200
 """Largest number of bytes in a name without its ending; file systems allow 255 with ending and prefix."""
+OUTPUTS = (Path("data/simulated"), Path("data/processed"), Path("out"))
+"""Where the outputs of the stages are, relative to the root of the repository."""
+FORMULA = "=+-@"
+"""A spreadsheet runs a cell that begins with one of these."""
 
 
 @contextlib.contextmanager
@@ -24,20 +30,47 @@ def writing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path for a file or folder; it replaces ``path`` when the block ends without an error.
 
     The temporary path is in the same folder and has the suffix of ``path``, from which many writers choose the format.
+    A folder is replaced only where it is an output of a stage (`is_output`): no other folder with files is ever
+    removed.
+
+    Raises
+    ------
+    InputError
+        ``path`` is a folder, and the block made a file; or it is a folder with files, and no output of a stage. Nothing
+        is written.
     """
     path = Path(path)
+    _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"partial.{path.name}")
     remove(aside)
     try:
         yield aside
+        _check_replaceable(path)
         if path.is_dir():
+            if not aside.is_dir():
+                raise InputError(f"{path}: this is a folder, which a file does not replace")
             remove(path)
         aside.replace(path)
     except BaseException:
         remove(aside)
         raise
     print(f"wrote {path}", file=sys.stderr)
+
+
+def _check_replaceable(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink() and not is_output(path) and any(path.iterdir()):
+        raise InputError(f"{path}: this folder exists and is not empty; it is not replaced")
+
+
+def is_output(path: Path) -> bool:
+    """Return whether a path is an output that a stage may replace.
+
+    It lies in a folder of `OUTPUTS` (``out/bars/figures``, ``data/simulated/crts``), where `skylight.params` takes no
+    input of the user but simulated surveys.
+    """
+    place = path.resolve()
+    return any(place.is_relative_to(folder.resolve()) and place != folder.resolve() for folder in OUTPUTS)
 
 
 @contextlib.contextmanager
@@ -120,10 +153,49 @@ def _rounded(content: Any, digits: int) -> Any:
     return content
 
 
-def save_table(path: str | Path, table: pd.DataFrame) -> None:
-    """Write ``table`` as CSV without its index; floats have six significant digits."""
+def save_table(path: str | Path, table: "pd.DataFrame") -> None:
+    """Write ``table`` as CSV without its index, for `read_table`; floats have six significant digits."""
     with writing(path) as aside:
-        table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n", encoding="utf-8")
+        write_csv(aside, table, "%.6g")
+
+
+def write_csv(path: Path, table: "pd.DataFrame", float_format: str) -> None:
+    """Write ``table`` as CSV without its index; texts that a spreadsheet would run are quoted (`text_cell`)."""
+    quoted = _with_texts(table, text_cell)
+    quoted.to_csv(path, index=False, float_format=float_format, lineterminator="\n", encoding="utf-8")
+
+
+def _with_texts(table: "pd.DataFrame", changed: Callable[[Any], Any]) -> "pd.DataFrame":
+    """Return a table with other texts; a column in which no text changes keeps its type."""
+    texts = {}
+    for name in table.select_dtypes(exclude=["number", "bool"]).columns:
+        cells = np.array([changed(cell) for cell in table[name]] + [None], dtype=object)[:-1]
+        if any(new is not old for new, old in zip(cells, table[name], strict=True)):
+            texts[name] = cells
+    return table.assign(**texts)
+
+
+def text_cell(text: Any) -> Any:
+    """Return a text for a cell of a CSV table: with a ``'`` before it where a spreadsheet would run it as a formula.
+
+    A number in a text (``-12.5``), and anything that is not a text, is returned as it is.
+    """
+    if not isinstance(text, str) or not text.startswith((*FORMULA, "\t", "\r", "'")):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def read_table(path: str | Path, **options: Any) -> "pd.DataFrame":
+    """Read a table of `save_table`; ``options`` are those of `pandas.read_csv`."""
+    import pandas as pd
+
+    return _with_texts(
+        pd.read_csv(path, encoding="utf-8", **options), lambda cell: cell[1:] if str(cell).startswith("'") else cell
+    )
 
 
 def save_array(path: str | Path, array: np.ndarray) -> None:

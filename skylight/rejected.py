@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from skylight.errors import InputError
+from skylight.outputs import text_cell
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class RejectionLog:
         """Write one rejected object."""
         self.first = self.first or rejected
         self.count += 1
-        self._table.writerow(astuple(rejected))
+        self._table.writerow(map(text_cell, astuple(rejected)))
 
     def __exit__(self, *error) -> None:
         self._file.close()

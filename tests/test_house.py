@@ -48,7 +48,7 @@ def test_only_stages_and_apps_load_the_parameters():
             names = [ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
             imports = [node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
             names += [f"{node.module.split('.')[-1]}.{a.name}" for node in imports if node.module for a in node.names]
-            assert not [name for name in names if name.endswith("params.load")], path
+            assert not [name for name in names if name.endswith(("params.load", "params.load_all"))], path
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=str)

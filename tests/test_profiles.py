@@ -1,9 +1,14 @@
-"""The profiles: every setting is a parameter, and `paper` has the published values of the comments in params.yaml."""
+"""The profiles: every setting is a parameter, and `paper` has the published values of the comments in params.yaml.
+
+Also the settings that docs/experiments.md shows.
+"""
 
 import re
 import shutil
+import subprocess
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
@@ -12,6 +17,7 @@ from tests.conftest import ROOT, profile, set_params
 
 LINES = (ROOT / "params.yaml").read_text().splitlines()
 DEFAULTS = YAML().load("\n".join(LINES))
+EXPERIMENTS = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
 PAPER = profile("paper")
 PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
 
@@ -81,7 +87,7 @@ def test_every_setting_is_a_parameter_and_the_parameters_are_valid(name, tmp_pat
     assert settings and set(settings) <= set(flat(DEFAULTS))
     shutil.copy(ROOT / "params.yaml", tmp_path)
     set_params(tmp_path / "params.yaml", settings)
-    params.load(tmp_path / "params.yaml")
+    params.load_all(tmp_path / "params.yaml")
 
 
 def test_every_comment_with_a_published_value_is_read():
@@ -96,3 +102,22 @@ def test_the_profile_paper_has_each_published_value_that_is_not_the_default(key)
         return
     assert key in PAPER, f"published: {value}, the default is {default}"
     assert PAPER[key] > default if value == "all" else PAPER[key] == value
+
+
+@pytest.mark.parametrize(
+    ("line", "surveys"),
+    [*zip(re.findall(r"^\$ dvc exp run (-S '[~+].*) ", EXPERIMENTS, re.M), ([], ["ztf", "ptf"]), strict=True)],
+)
+def test_what_the_document_shows_for_sections_and_optional_keys_works(line, surveys, tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    before = params.load_all(tmp_path / "params.yaml")
+    apply_overrides(str(tmp_path / "params.yaml"), ["periodic.transfer.surveys={}"])
+    assert params.load_all(tmp_path / "params.yaml") == before  # as the document says
+    apply_overrides(str(tmp_path / "params.yaml"), re.findall("-S '([^']*)'", line))
+    after = params.load_all(tmp_path / "params.yaml")
+    assert after != before and list(after.periodic.transfer.surveys) == surveys
+
+
+def test_make_figures_checks_the_parameters_before_dvc_reads_them():
+    planned = subprocess.run(["make", "-n", "figures"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert 0 <= planned.find("skylight check") < planned.find("dvc repro")

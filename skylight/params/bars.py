@@ -1,25 +1,22 @@
 """Parameters of the galaxy-bars chapter."""
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from skylight.errors import InputError
-from skylight.params.section import Section
+from skylight.params.section import InputPath, Name, Section, Seed
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 RESERVED = {"control", "ensemble", "averageheatmaps", "averagemeasurements"}
 """Names of other outputs, which no network can have."""
-RESERVED = {"control", "ensemble", "averageheatmaps", "averagemeasurements"}
 
 
 class Data(Section):
     """The survey and how it is split."""
 
-    path: str
-    truth: str | None = Field(description="folder of truth.csv and masks/, for the evaluation; null if unknown")
+    path: InputPath
+    truth: InputPath | None = Field(description="folder of truth.csv and masks/, for the evaluation; null if unknown")
     split_seed: Seed
 
 
@@ -151,7 +148,7 @@ class Bars(Section):
     simulate: Simulate
     transform: Transform
     train: Train
-    networks: dict[str, Network] = Field(min_length=1)
+    networks: dict[Name, Network] = Field(min_length=1)
     control: Network = Field(description="the Xception that is trained on lengths")
     heatmaps: Heatmaps
     measure: Measure
@@ -164,10 +161,8 @@ class Bars(Section):
 
     @field_validator("networks")
     @classmethod
-    def _names_are_free_and_plain(cls, networks: dict[str, Network]):
+    def _names_are_free(cls, networks: dict[str, Network]):
         for name in networks:
-            if not re.fullmatch("[A-Za-z0-9_-]+", name):
-                raise ValueError(f"the name of a network has only letters, digits, _ and -, got {name!r}")
             if name in RESERVED:
                 raise ValueError(f"no network can be called {name}, because other outputs are")
         return networks

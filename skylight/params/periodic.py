@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from skylight.outputs import FORMULA
 from skylight.params.light_curves import Data
-from skylight.params.section import Section
+from skylight.params.section import Name, Section, Seed, input_path
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -18,6 +18,20 @@ def _ascending(edges: list[float]) -> list[float]:
     return edges
 
 
+def _class_name(name: str) -> str:
+    if not name or not name.isprintable() or name[0] in FORMULA or name != name.strip():
+        raise ValueError(f"a class must be a name that does not begin with a space or one of {FORMULA}, got {name!r}")
+    return name
+
+
+def _different(names: list[str]) -> list[str]:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is there {names.count(name)} times")
+    return names
+
+
+ClassName = Annotated[str, AfterValidator(_class_name)]
 Edges = Annotated[list[float], Field(min_length=13), AfterValidator(_ascending)]
 
 
@@ -109,7 +123,7 @@ class ClassMaps(Section):
 class Transfer(Section):
     """The trained network on other surveys, before and after fine-tuning."""
 
-    surveys: dict[str, Data]
+    surveys: dict[Name, Data]
     train_fraction: float = Field(gt=0, lt=1)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -120,7 +134,7 @@ class Transfer(Section):
 class Periodic(Section):
     """The chapter ``periodic``."""
 
-    classes: list[str] = Field(min_length=2)
+    classes: Annotated[list[ClassName], Field(min_length=2), AfterValidator(_different)]
     data: Data
     simulate: Simulate
     dmdt: Dmdt
@@ -141,10 +155,29 @@ class Periodic(Section):
             raise ValueError(f"class_maps.blanked_cells: must be at most {cells}, the cells of the grid, got {most}")
         return self
 
+    @property
+    def surveys(self) -> dict[str, Data]:
+        """Key in the section -> the description of a survey."""
+        return {"data": self.data} | {f"transfer.surveys.{name}": data for name, data in self.transfer.surveys.items()}
+
+    @model_validator(mode="after")
+    def _surveys_are_outside_of_outputs(self):
+        for key, data in self.surveys.items():
+            try:
+                input_path(data.path)
+            except ValueError as error:
+                raise ValueError(f"{key}.path: {error}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _the_survey_for_the_training_has_labels(self):
+        if getattr(self.data, "labels", True) is None:
+            raise ValueError("data.labels: must not be null, the network is trained on this survey")
+        return self
+
     @model_validator(mode="after")
     def _labels_map_to_classes(self):
-        surveys = {"data": self.data} | {f"transfer.surveys.{k}": v for k, v in self.transfer.surveys.items()}
-        for key, data in surveys.items():
+        for key, data in self.surveys.items():
             labels = getattr(data, "labels", None)
             for name, class_name in (labels.classes if labels else {}).items():
                 if class_name is not None and class_name not in self.classes:

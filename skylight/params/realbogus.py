@@ -4,9 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from skylight.params.section import Section
+from skylight.params.section import InputPath, Section, Seed
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -14,8 +13,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Data(Section):
     """The alert packets and their labels."""
 
-    path: str = Field(description="a file of alert packets, or a folder of them")
-    labels: str = Field(description="CSV table with the columns candid and label (0 bogus, 1 real)")
+    path: InputPath = Field(description="a file of alert packets, or a folder of them")
+    labels: InputPath = Field(description="CSV table with the columns candid and label (0 bogus, 1 real)")
 
 
 class Simulate(Section):

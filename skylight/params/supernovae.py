@@ -1,14 +1,11 @@
 """Parameters of the supernovae chapter."""
 
-import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from skylight.params.section import Section
-
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+from skylight.params.section import InputPath, Name, Section, Seed
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -24,8 +21,10 @@ Edges = Annotated[list[Snr], Field(min_length=2), AfterValidator(_ascending)]
 class Data(Section):
     """Where the survey is."""
 
-    path: str = Field(description="folder with train/, validation/ and test/, each a folder of chunks")
-    truth: str | None = Field(description="folder of the sources' footprints, for the evaluation; null if unknown")
+    path: InputPath = Field(description="folder with train/, validation/ and test/, each a folder of chunks")
+    truth: InputPath | None = Field(
+        description="folder of the sources' footprints, for the evaluation; null if unknown"
+    )
 
 
 class Simulate(Section):
@@ -53,17 +52,24 @@ class Network(Section):
     members: int = Field(ge=1, description="trainings with different seeds; more than one form an ensemble")
 
 
-def _names(networks: dict[str, Network]) -> dict[str, Network]:
+ENDINGS = ("", "_averaged", "_turns", "_ensemble")
+"""What the stages add to the name of a network in the names of its outputs."""
+
+
+def _free(networks: dict[str, Network]) -> dict[str, Network]:
+    taken = {"footprints": "footprints"}
     for name in networks:
-        if not re.fullmatch("[A-Za-z0-9_-]+", name):
-            raise ValueError(f"names must consist of letters, digits, _ and -, got {name!r}")
+        for output in (f"{name}{ending}" for ending in ENDINGS):
+            if output in taken:
+                raise ValueError(f"{name} and {taken[output]} would both have an output called {output}")
+            taken[output] = name
     for name in ("deep_hits", "cap"):
         if name not in networks:
             raise ValueError(f"must have a network {name}, which the others are compared with or the figures show")
     return networks
 
 
-Networks = Annotated[dict[str, Network], AfterValidator(_names)]
+Networks = Annotated[dict[Name, Network], AfterValidator(_free)]
 
 
 class Build(Section):
@@ -112,7 +118,7 @@ class Heatmaps(Section):
 class Digits(Section):
     """The example on handwritten digits."""
 
-    mnist: str | None = Field(description="mnist.npz, or null for the digits that come with scikit-learn")
+    mnist: InputPath | None = Field(description="mnist.npz, or null for the digits that come with scikit-learn")
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0)

@@ -3,16 +3,21 @@
 The file contains texts and published numbers only. For a number of this repository it names the output file and the
 key to read it from. Texts are Markdown with placeholders: ``{{ params... }}`` is a parameter, ``{{ survey }}`` is the
 data of the chapter, and ``{{ value(file, key, format) }}`` is a number read from an output.
+
+Only ``report.yaml`` is a template. Parameters and outputs are data: they are never rendered, and what would be Markdown
+or HTML in them is shown as it is.
 """
 
 import csv
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from pydantic import Field
@@ -29,7 +34,7 @@ class Paper(Section):
     """The paper that a chapter re-creates."""
 
     text: str
-    url: str
+    url: str = Field(pattern="^https?://")
 
 
 class Row(Section):
@@ -113,10 +118,22 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def survey(name: str, chapter: Chapter, settings: dict) -> str:
-    """Return a text that names the data of a chapter: its simulation, or the path that ``params.yaml`` has instead."""
+def real_data(name: str, settings: dict) -> str | None:
+    """Return the path of the data of a chapter, or None if they are simulated."""
     path = settings.get(name, {}).get("data", {}).get("path", SIMULATED)
-    return chapter.simulated if path.startswith(SIMULATED) else f"`{path}`"
+    return None if path.startswith(SIMULATED) else path
+
+
+def code_span(text: str) -> str:
+    """Return Markdown that shows a text as code, whatever is in it."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{' '.join(text.split())}{space}{fence}"
+
+
+def plain(value: Any) -> Any:
+    """Return Markdown that shows a text as it is; other values are not changed."""
+    return re.sub(r"[\\`*_\[\]<>&!#|~]", r"\\\g<0>", " ".join(value.split())) if isinstance(value, str) else value
 
 
 def value(file: str | Path, key: str, where: dict[str, str] | None = None) -> Any:
@@ -170,23 +187,34 @@ class Words:
 
     source: str
     settings: dict
-    survey: str
+    simulated: str
+    path: str | None = None
 
     def __post_init__(self):
-        self.jinja = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+        # Outputs of a template are data, but for Markdown that was made here.
+        self.jinja = ImmutableSandboxedEnvironment(
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,
+            finalize=lambda found: found if isinstance(found, Markup) else plain(found),
+        )
         self.markdown = MarkdownIt("commonmark", {"html": False})
-        self.survey = self.filled(self.survey)
+        self._survey = self.filled(self.simulated) if self.path is None else code_span(self.path)
+
+    @property
+    def survey(self) -> Markup:
+        """The data of the chapter: its simulation, or the path that ``params.yaml`` has instead."""
+        return Markup(self.markdown.renderInline(self._survey))
 
     def filled(self, text: str) -> str:
-        """Replace the placeholders of a text by parameters and numbers; `InputError` if a name is unknown."""
+        """Replace the placeholders of a text by parameters and numbers; `InputError` if it is not a good template."""
         try:
             return self.jinja.from_string(text).render(
                 params=self.settings,
-                survey=self.survey,
+                survey=Markup(getattr(self, "_survey", "")),
                 value=lambda file, key, form=".3f", **where: shown(value(file, key, where), form),
             )
-        except jinja2.TemplateError as error:
-            raise InputError(f"{self.source}: {error} (in: {text.strip().splitlines()[0]})") from None
+        except Exception as error:  # a template can raise anything: {{ 1 / 0 }}
+            raise InputError(f"{self.source}: {error} (in: {text.strip().splitlines()[0]})") from error
 
     def block(self, text: str) -> Markup:
         """Render paragraphs."""

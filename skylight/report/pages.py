@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from skylight.errors import InputError
-from skylight.report.chapter import SIMULATED, Chapter, Words, survey, table_cells
+from skylight.report.chapter import Chapter, Words, real_data, table_cells
 from skylight.report.pipeline import Stage, draw, made_by
 
 STAGE = "report"
@@ -79,7 +79,7 @@ def groups(chapter: Chapter, pictures: list[Picture], words: Words) -> list[Grou
         if single or folders:
             result.append(Group(part.title, words.block(part.text), single, folders))
     if left:
-        rest = [Picture(p.path, Markup(f"<code>{p.path.name}</code>"), p.stage) for p in left.values()]
+        rest = [Picture(p.path, Markup("<code>{}</code>").format(p.path.name), p.stage) for p in left.values()]
         result.append(Group("More figures" if result else "Figures", Markup(""), rest, []))
     return result
 
@@ -120,26 +120,26 @@ def chapter_of(
     """Collect everything that the page of a chapter shows; ``stages`` are those of the whole pipeline."""
     report = next(stage for stage in stages if stage.name == STAGE)
     own = [stage for stage in stages if stage.chapter == name]
-    words = Words(f"stages/{name}/report.yaml", settings, survey(name, chapter, settings))
+    path = real_data(name, settings)
+    words = Words(f"stages/{name}/report.yaml", settings, chapter.simulated, path)
     pictures = [p for p in pictures_of(report, stages) if p.stage.chapter == name]
     read = {before for stage in own for before in stage.after}
     cover = next((p for p in pictures if str(p.path) == chapter.cover), pictures[0] if pictures else None)
-    data_path = settings.get(name, {}).get("data", {}).get("path", SIMULATED)
     return {
         "name": name,
         "page": f"{name}.html",
         "title": chapter.title,
         "question": chapter.question,
         "paper": chapter.paper,
-        "survey": words.inline(words.survey),
-        "simulated": data_path.startswith(SIMULATED),
+        "survey": words.survey,
+        "simulated": path is None,
         "introduction": words.block(chapter.introduction),
         "cover": cover,
         "tables": [
             {
                 "title": words.inline(table.title),
                 "published": table.published,
-                "data": words.inline(table.data or words.survey),
+                "data": words.inline(table.data) if table.data else words.survey,
                 "note": words.inline(table.note),
                 "files": list(dict.fromkeys([row.file or table.file for row in table.rows])),
                 "rows": table_cells(table, words),

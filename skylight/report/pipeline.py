@@ -165,7 +165,7 @@ def box(name: str, members: list[Stage], x: float, y: float, width: float, page:
     lines = [f'<text x="{x:.1f}" y="{y + (-2 if keys else 5):.1f}">{escape(step)}</text>']
     lines += [f'<text class="keys" x="{x:.1f}" y="{y + 13:.1f}">{escape(key)}</text>' for key in keys]
     return (
-        f'<a href="{href}"><title>{escape(members[0].command)}</title>'
+        f'<a href="{escape(href)}"><title>{escape(members[0].command)}</title>'
         f'<rect x="{x - width / 2:.1f}" y="{y - LINE / 2:.1f}" width="{width:.1f}" height="{LINE}" rx="6"/>'
         f"{''.join(lines)}</a>"
     )

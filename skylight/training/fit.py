@@ -8,7 +8,6 @@ of the stages, because DVC removes these before it runs a stage again.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from dvclive import Live
 
+from skylight.errors import same_on_every_machine
 from skylight.outputs import remove
 from skylight.training.tracking import Log, tracking
 
@@ -26,10 +26,9 @@ CHECKPOINTS = Path(".checkpoints")
 def deterministic(seed: int) -> None:
     """Seed Python, NumPy and TensorFlow, and make the operations of TensorFlow deterministic.
 
-    TensorFlow splits an operation into as many parts as it has threads, and the rounding of a sum depends on its parts.
-    It therefore gets two threads on every machine, unless ``TF_NUM_INTRAOP_THREADS`` is set.
+    It gets two threads on every machine, see `skylight.errors.same_on_every_machine`.
     """
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
+    same_on_every_machine()
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

@@ -8,6 +8,9 @@ from sklearn.utils import shuffle
 
 from skylight.errors import InputError
 
+NEIGHBOURS = 5
+"""Between an object and one of so many nearest of its class SMOTE makes new ones, as in the paper on it."""
+
 
 def split(ids: np.ndarray, test_fraction: float, shuffle_seed: int, split_seed: int) -> np.ndarray:
     """Choose the rows of the test part by a shuffle and then a split, as published.
@@ -84,7 +87,9 @@ def inverse_frequencies(labels: np.ndarray) -> np.ndarray:
     return (weights / weights.max()).astype(np.float32)
 
 
-def balance(inputs: np.ndarray, labels: np.ndarray, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def balance(
+    inputs: np.ndarray, labels: np.ndarray, kind: str, seed: int, parameter: str = "kind"
+) -> tuple[np.ndarray, np.ndarray]:
     """Over- or under-sample a training part.
 
     Parameters
@@ -96,6 +101,8 @@ def balance(inputs: np.ndarray, labels: np.ndarray, kind: str, seed: int) -> tup
         ``under`` (points of the larger classes are removed at random, to the size of the smallest class);
         ``smote_under`` (both, to the median size).
     seed : int
+    parameter : str
+        Name of the parameter that sets ``kind``, for the error (``periodic.train.sampling``).
 
     Returns
     -------
@@ -105,7 +112,7 @@ def balance(inputs: np.ndarray, labels: np.ndarray, kind: str, seed: int) -> tup
     Raises
     ------
     InputError
-        A class has only one object, of which SMOTE cannot make more.
+        SMOTE has to make more objects of a class that has no more than `NEIGHBOURS`.
     """
     if kind == "none":
         return inputs, labels
@@ -117,9 +124,9 @@ def balance(inputs: np.ndarray, labels: np.ndarray, kind: str, seed: int) -> tup
     if larger:
         flat, labels = RandomUnderSampler(sampling_strategy=larger, random_state=seed).fit_resample(flat, labels)
     if smaller:
-        neighbours = min(5, sizes.min() - 1)
-        if neighbours < 1:
-            raise InputError("SMOTE needs at least two training objects in each class")
-        sampler = SMOTE(sampling_strategy=smaller, random_state=seed, k_neighbors=neighbours)
+        if sizes.min() <= NEIGHBOURS:
+            wanted = f"at least {NEIGHBOURS + 1} training objects of each class"
+            raise InputError(f"{parameter}: {kind} needs {wanted}, one has {sizes.min()}")
+        sampler = SMOTE(sampling_strategy=smaller, random_state=seed, k_neighbors=NEIGHBOURS)
         flat, labels = sampler.fit_resample(flat, labels)
     return flat.reshape(-1, *inputs.shape[1:]).astype(inputs.dtype), labels

@@ -30,7 +30,7 @@ def main() -> None:
     tested = pd.read_csv(OUT / "tables" / "barlength_correlations_test.csv").set_index("model")
     curves = {name: plotting.read_curves(OUT / "training" / name) for name in bars.networks}
     control = plotting.read_curves(OUT / "training" / "control")
-    localisation = json.loads((OUT / "metrics" / "localisation.json").read_text())
+    localisation = json.loads((OUT / "metrics" / "localisation.json").read_text(encoding="utf-8"))
     figures = {
         "heatmaps": examples(bars, lengths, tried, tested),
         "barlengths": scatter(lengths),
@@ -63,7 +63,7 @@ def examples(bars: Bars, lengths: pd.DataFrame, tried: pd.DataFrame, tested: pd.
 
 def scatter(lengths: pd.DataFrame) -> plots.Figure:
     """Draw the lengths of the best estimator and of the control, on the galaxies that tested the control."""
-    metrics = json.loads((OUT / "metrics" / "barlengths.json").read_text())
+    metrics = json.loads((OUT / "metrics" / "barlengths.json").read_text(encoding="utf-8"))
     shared, name = metrics["on_the_control's_galaxies"], metrics["best_on_validation"]
     correlations = {name: shared["saliency"]["correlation"], "control": shared["control"]["correlation"]}
     return plots.length_scatter(lengths.dropna(subset="control"), correlations)

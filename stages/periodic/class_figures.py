@@ -8,7 +8,7 @@ import pandas as pd
 from skylight import params
 from skylight.errors import script
 from skylight.light_curves import class_plots
-from skylight.outputs import writing
+from skylight.outputs import read_table, writing
 from skylight.plotting import MAP_TITLES, save
 
 OUT = Path("out/periodic")
@@ -22,7 +22,7 @@ LABELS = {
 def main() -> None:
     periodic = params.load().periodic
     classes, grid = periodic.classes, periodic.dmdt
-    table = pd.read_csv(OUT / "metrics/class_maps.csv", dtype={"lcid": str}).fillna({"note": ""})
+    table = read_table(OUT / "metrics/class_maps.csv", dtype={"lcid": str}).fillna({"note": ""})
     drops = pd.read_csv(OUT / "metrics/class_maps_blanking.csv")
     pictures = {name: np.load(OUT / f"class_maps/{name}.npy") for name in LABELS}
     by_map = {name: np.load(OUT / f"class_maps/pix2pixai_{name}.npy") for name in ("image", "own", "generated")}

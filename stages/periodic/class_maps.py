@@ -23,7 +23,7 @@ from skylight.light_curves import arrays
 from skylight.light_curves.explain import MAPS, explain_images
 from skylight.light_curves.selection import summarise
 from skylight.networks.periodic_cnn import load_periodic_cnn
-from skylight.outputs import save_array, save_json, save_table
+from skylight.outputs import read_table, save_array, save_json, save_table
 from skylight.training.fit import deterministic
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
@@ -37,9 +37,9 @@ def main() -> None:
     settings, classes = periodic.class_maps, periodic.classes
     data = arrays.load(DATA).objects()
     images, labels, ids = data.images, data.labels, data.ids
-    test = pd.read_csv(OUT / "tables/predictions.csv", usecols=["lcid"], dtype=str)["lcid"]
+    test = read_table(OUT / "tables/predictions.csv", usecols=["lcid"], dtype=str)["lcid"]
     known = ~np.isin(ids, test)
-    explained = data.rows(pd.read_csv(OUT / "heatmaps/objects.csv", usecols=["lcid"], dtype=str)["lcid"])
+    explained = data.rows(read_table(OUT / "heatmaps/objects.csv", usecols=["lcid"], dtype=str)["lcid"])
     explained_maps = {name: np.load(OUT / f"heatmaps/{name}.npy")[..., None] for name in MAPS}
 
     deterministic(settings.seed)

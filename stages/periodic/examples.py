@@ -15,7 +15,7 @@ from skylight.light_curves import arrays
 from skylight.light_curves.periods import best_period, phase
 from skylight.light_curves.reading import open_survey
 from skylight.light_curves.selection import clearest, misclassified, summarise
-from skylight.outputs import save_array, save_table, writing
+from skylight.outputs import read_table, save_array, save_table, write_csv, writing
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -28,7 +28,7 @@ def main() -> None:
     objects = np.bincount(data.labels, minlength=len(periodic.classes))
     save_table(OUT / "examples/classes.csv", pd.DataFrame({"class": periodic.classes, "objects": objects}))
 
-    predictions = pd.read_csv(OUT / "tables/predictions.csv", dtype={"lcid": str}, keep_default_na=False)
+    predictions = read_table(OUT / "tables/predictions.csv", dtype={"lcid": str}, keep_default_na=False)
     tables = {
         "clearest": clearest(predictions, periodic.classes),
         "misclassified": misclassified(predictions, periodic.examples.max_misclassified),
@@ -52,7 +52,7 @@ def main() -> None:
         for lcid, curve in curves.items()
     ]
     with writing(OUT / "examples/light_curves.csv") as aside:  # six digits, as in other tables, are too few for a MJD
-        pd.concat(points).to_csv(aside, index=False, float_format="%.10g", lineterminator="\n")
+        write_csv(aside, pd.concat(points), "%.10g")
 
 
 if __name__ == "__main__":

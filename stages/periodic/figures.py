@@ -9,7 +9,7 @@ import pandas as pd
 from skylight import params
 from skylight.errors import script
 from skylight.light_curves import arrays, plots
-from skylight.outputs import writing
+from skylight.outputs import OutputNames, read_table, writing
 from skylight.params.periodic import Periodic
 from skylight.plotting import MAP_TITLES, read_curves, save, training_curves
 
@@ -39,24 +39,25 @@ def main() -> None:
 
 def draw_data(data: arrays.Arrays, periodic: Periodic, folder: Path) -> None:
     """Draw light curves and dmdt images of the examples, and the mean dmdt images."""
-    clearest, wrong = (pd.read_csv(OUT / f"examples/{name}.csv", dtype=TEXT) for name in ("clearest", "misclassified"))
-    points = pd.read_csv(OUT / "examples/light_curves.csv", dtype=TEXT)
+    clearest, wrong = (read_table(OUT / f"examples/{name}.csv", dtype=TEXT) for name in ("clearest", "misclassified"))
+    points = read_table(OUT / "examples/light_curves.csv", dtype=TEXT)
     save(plots.folded(clearest, points), folder / "folded.png")
     curves = dict(list(points.groupby("lcid")))
     longest = max(clearest.itertuples(), key=lambda row: len(curves[row.lcid]))
     image = data.images[data.rows([longest.lcid])[0], ..., 0]
     figure = plots.light_curve_to_dmdt(longest[2], curves[longest.lcid], image, periodic.dmdt)
     save(figure, folder / "dmdt.png")
+    names = OutputNames()
     for (_, row), image in zip(wrong.iterrows(), data.images[data.rows(wrong["lcid"]), ..., 0], strict=True):
         figure = plots.misclassified(row, curves[row["lcid"]], image, periodic.dmdt)
-        save(figure, folder / f"misclassified/{row['lcid']}.png")
+        save(figure, folder / f"misclassified/{names.new(row['lcid'])}.png")
     objects = pd.read_csv(OUT / "examples/classes.csv")
     save(plots.mean_dmdt(np.load(OUT / "examples/mean_dmdt.npy"), objects, periodic.dmdt), folder / "mean_dmdt.png")
 
 
 def draw_maps(data: arrays.Arrays, periodic: Periodic, folder: Path) -> None:
     """Draw the maps of one object per class, and their summaries by class."""
-    objects = pd.read_csv(OUT / "heatmaps/objects.csv", dtype=TEXT)
+    objects = read_table(OUT / "heatmaps/objects.csv", dtype=TEXT)
     best = objects.groupby("class")["probability"].idxmax().reindex(periodic.classes).dropna().astype(int)
     maps = {name: np.load(OUT / f"heatmaps/{name}.npy", mmap_mode="r")[best] for name in MAP_TITLES}
     shown = objects.loc[best]
@@ -71,7 +72,7 @@ def draw_maps(data: arrays.Arrays, periodic: Periodic, folder: Path) -> None:
 
 
 def read_json(name: str) -> dict:
-    return json.loads((OUT / f"metrics/{name}.json").read_text())
+    return json.loads((OUT / f"metrics/{name}.json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The published selection: objects of the test part that are classified right with
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from skylight import params
 from skylight.attribution.shapley import background
@@ -15,7 +14,7 @@ from skylight.light_curves import arrays
 from skylight.light_curves.explain import explain_images
 from skylight.light_curves.selection import select, summarise
 from skylight.networks.periodic_cnn import load_periodic_cnn
-from skylight.outputs import save_array, save_json, save_table
+from skylight.outputs import read_table, save_array, save_json, save_table
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -25,7 +24,7 @@ def main() -> None:
     periodic = params.load().periodic
     settings, classes = periodic.heatmaps, periodic.classes
     data = arrays.load(DATA)
-    predictions = pd.read_csv(OUT / "tables/predictions.csv", dtype={"lcid": str}, keep_default_na=False)
+    predictions = read_table(OUT / "tables/predictions.csv", dtype={"lcid": str}, keep_default_na=False)
     chosen = select(predictions, settings.min_probability, settings.max_objects_per_class)
     if not len(chosen):
         raise InputError(

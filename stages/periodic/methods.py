@@ -7,7 +7,6 @@ random maps and with an edge detector (docs/evaluation.md explains it).
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from skylight import params, plotting
 from skylight.attribution import METHODS
@@ -16,7 +15,7 @@ from skylight.evaluation.explanations import evaluate
 from skylight.light_curves import arrays
 from skylight.light_curves.plots import map_of_each_method
 from skylight.networks.periodic_cnn import load_periodic_cnn
-from skylight.outputs import save_table, writing
+from skylight.outputs import read_table, save_table, writing
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 METRICS = ("deletion", "insertion", "faithfulness_correlation", "sparseness")
@@ -25,7 +24,7 @@ METRICS = ("deletion", "insertion", "faithfulness_correlation", "sparseness")
 @script
 def main() -> None:
     periodic = params.load().periodic
-    objects = pd.read_csv(OUT / "heatmaps/objects.csv", dtype={"lcid": str})
+    objects = read_table(OUT / "heatmaps/objects.csv", dtype={"lcid": str})
     chosen = objects.groupby("class", sort=False).head(periodic.methods.objects_per_class)
     data = arrays.load(DATA)
     inputs = data.images[data.rows(chosen["lcid"])]

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from skylight import params
 from skylight.errors import script
 from skylight.evaluation.classification import confusion, percent, prediction_table, scores
 from skylight.light_curves import arrays
 from skylight.networks.periodic_cnn import load_periodic_cnn
-from skylight.outputs import save_json, save_table
+from skylight.outputs import read_table, save_json, save_table
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 
@@ -20,7 +19,7 @@ def main() -> None:
     periodic = params.load().periodic
     classes = periodic.classes
     data = arrays.load(DATA)
-    parts = pd.read_csv(OUT / "tables/split.csv", dtype=str)
+    parts = read_table(OUT / "tables/split.csv", dtype=str)
     in_test = np.isin(data.ids, parts["lcid"][parts["part"] == "test"])
     test = data[in_test].objects()
 

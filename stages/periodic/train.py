@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
-from skylight.errors import script
+from skylight.errors import InputError, script
 from skylight.light_curves import arrays
 from skylight.outputs import save_table, writing
 from skylight.training.splits import balance, split
@@ -22,6 +22,12 @@ def main() -> None:
 
     is_test = split(data.ids, settings.test_fraction, settings.shuffle_seed, settings.split_seed)
     parts = pd.DataFrame({"lcid": data.ids, "part": np.where(is_test, "test", "train")})
+    absent = sorted(set(range(len(periodic.classes))) - set(data.labels[~is_test]))
+    if absent:
+        raise InputError(
+            f"periodic.classes: no object of {periodic.classes[absent[0]]} is in the training part; "
+            "leave the class out, or take another periodic.train.split_seed"
+        )
     save_table(OUT / "tables/split.csv", parts.drop_duplicates("lcid"))
 
     import tensorflow as tf
@@ -32,7 +38,7 @@ def main() -> None:
 
     deterministic(settings.seed)
     train, test = data[~is_test], data[is_test].objects()
-    images, labels = balance(train.images, train.labels, settings.sampling, settings.seed)
+    images, labels = balance(train.images, train.labels, settings.sampling, settings.seed, "periodic.train.sampling")
     model = periodic_cnn(len(periodic.classes), images.shape[1:])
     model.compile(optimizers.Adam(settings.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     fit(

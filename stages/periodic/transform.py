@@ -38,6 +38,11 @@ def main() -> None:
         counts, rejected, dropped = write_arrays(
             survey, dmdt, periodic.classes, oversampling, settings.max_rejected, aside
         )
+        if name is None and (few := [each for each in periodic.classes if counts[each] < 2]):
+            raise InputError(
+                f"periodic.classes: {counts[few[0]]} usable objects of {few[0]} in periodic.data, the training and the "
+                "test need one each; leave the class out"
+            )
 
     rows = {class_name or "unlabelled": count for class_name, count in counts.items()}
     numbers = {"objects": len(survey.labels), "rejected": rejected, "left_out": survey.left_out, "rows": rows}

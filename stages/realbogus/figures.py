@@ -23,7 +23,7 @@ def main() -> None:
     survey = load(DATA)
     alerts = pd.read_csv(OUT / "heatmaps/alerts.csv")
     maps = {name: np.load(OUT / f"heatmaps/{name}.npy") for name in MAP_TITLES}
-    metrics = json.loads((OUT / "metrics/test.json").read_text())
+    metrics = json.loads((OUT / "metrics/test.json").read_text(encoding="utf-8"))
     with writing(OUT / "figures") as folder:
         save(examples(survey), folder / "triplets.png")
         save(training_curves({"VGG6": read_curves(OUT / "training")}, ["accuracy", "loss"]), folder / "training.png")

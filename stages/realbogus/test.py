@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from skylight import params
 from skylight.alerts.triplets import CLASSES, load
 from skylight.errors import script
 from skylight.evaluation.classification import error_rates, prediction_table, scores, threshold_scores
@@ -17,7 +16,6 @@ THRESHOLD = 0.5
 
 @script
 def main() -> None:
-    params.load()
     survey = load(DATA)
     split = pd.read_csv(OUT / "tables/split.csv")
     rows = survey.rows(split["candid"][split["part"] == "test"])

@@ -18,7 +18,7 @@ TIMES = Path("bench/stages.csv")
 
 @script
 def main() -> None:
-    settings = params.load().model_dump()
+    settings = params.load_all().model_dump()
     params_text = Path("params.yaml").read_text(encoding="utf-8")
     times = read_times(TIMES)
     stages = read_stages()

@@ -58,7 +58,7 @@ def relevance_figures(supernovae) -> dict:
     first = [*explain.examples(candidates, 1, True, SHOWN), int(candidates["label"].idxmax())][0]
     figures["rules"] = plots.all_rules(stamps[first], by_rule[:, first], rules)
 
-    agreement = json.loads((OUT / "metrics/relevance.json").read_text())["rotation_agreement"]
+    agreement = json.loads((OUT / "metrics/relevance.json").read_text(encoding="utf-8"))["rotation_agreement"]
     figures["rotation_agreement"] = plots.rotation_agreement(agreement, rules)
     turns = {name: np.load(OUT / f"heatmaps/{name}_turns.npy", mmap_mode="r") for name in supernovae.members}
     row = nearest_to_median(rotation_agreement(turns["deep_hits"]))

@@ -32,7 +32,7 @@ def main() -> None:
                 options = supernovae.network_options[network]
                 model = train(member, options, supernovae.train, seed, data, inputs, curves)
                 save_npy_weights(model, networks / member)
-                metrics[member] = json.loads((curves / member / "metrics.json").read_text())
+                metrics[member] = json.loads((curves / member / "metrics.json").read_text(encoding="utf-8"))
     forget("supernovae")
     save_json(OUT / "metrics/train.json", metrics)
 

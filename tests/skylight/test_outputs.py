@@ -1,14 +1,21 @@
 """An output is complete or does not exist; scripts report errors in one line."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from skylight.errors import InputError, script
-from skylight.outputs import LONGEST_NAME, OutputNames, save_json, writing, writing_new_folder
+from skylight.outputs import LONGEST_NAME, OutputNames, read_table, save_json, save_table, writing, writing_new_folder
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -20,12 +27,60 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_new_folder_replaces_all_of_the_old_one(tmp_path):
+def test_a_new_folder_replaces_all_of_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for name in ("first", "second"):
-        with writing(tmp_path / "folder") as aside:
+        with writing("out/bars/figures") as aside:
             aside.mkdir()
             (aside / name).write_text("")
-    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["second"]
+    assert [path.name for path in (tmp_path / "out/bars/figures").iterdir()] == ["second"]
+
+
+@pytest.mark.parametrize("path", ["mine", ".", "..", "out", "data", "data/raw", "link", "out/../mine", "out/up"])
+def test_no_folder_but_an_output_is_replaced(tmp_path, monkeypatch, path):
+    root = tmp_path / "root"
+    for name in ("mine", "out/bars", "data/raw", "data/processed/bars"):
+        (root / name).mkdir(parents=True)
+        (root / name / "survey").write_text("years of work")
+    (root / "link").symlink_to("mine")
+    (root / "out/up").symlink_to(root)
+    monkeypatch.chdir(root)
+    if path in ("link", "out/up"):  # a link is replaced, not what it leads to
+        with writing(path) as aside:
+            aside.mkdir()
+    else:
+        with pytest.raises(InputError, match="is not replaced"), writing(path) as aside:
+            aside.mkdir()
+    surveys = sorted(str(found.relative_to(root)) for found in root.rglob("survey"))
+    assert surveys == ["data/processed/bars/survey", "data/raw/survey", "mine/survey", "out/bars/survey"]
+    assert not list(tmp_path.rglob("partial.*"))
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path, monkeypatch):
+    (tmp_path / "res.csv").mkdir()
+    (tmp_path / "res.csv/mine").write_text("")
+    with pytest.raises(InputError, match=r"res\.csv: this folder exists"):
+        save_json(tmp_path / "res.csv", {})
+    assert (tmp_path / "res.csv/mine").exists()
+    monkeypatch.chdir(tmp_path)
+    Path("out/bars/figures").mkdir(parents=True)
+    for path in ("out/bars", "out/bars/figures"):
+        with pytest.raises(InputError, match="this is a folder, which a file does not replace"):
+            save_json(path, {})
+    assert Path("out/bars/figures").is_dir() and not list(tmp_path.rglob("partial.*"))
+
+
+def test_texts_that_a_spreadsheet_would_run_are_quoted_and_read_back(tmp_path):
+    ids = ["=1+1", "+A1", "-x", "@f", "'=q", "\tx", "-12.5", "+3", "1e5", "RR Lyr", "", "-"]
+    table = pd.DataFrame({"id": ids, "value": np.arange(len(ids)) - 4.5})
+    save_table(tmp_path / "t.csv", table)
+    cells = [line.rsplit(",", 1)[0] for line in (tmp_path / "t.csv").read_text().splitlines()[1:]]
+    assert cells[:5] == ["'=1+1", "'+A1", "'-x", "'@f", "''=q"] and cells[6:10] == ["-12.5", "+3", "1e5", "RR Lyr"]
+    assert (tmp_path / "t.csv").read_text().splitlines()[1].endswith(",-4.5")
+    back = read_table(tmp_path / "t.csv", dtype={"id": str}, keep_default_na=False)
+    pd.testing.assert_frame_equal(back, table)
+    save_table(tmp_path / "empty.csv", table[:0])
+    assert list(read_table(tmp_path / "empty.csv")) == ["id", "value"]
 
 
 def test_json_is_sorted_and_rounded_and_has_no_nan(tmp_path):
@@ -43,6 +98,61 @@ def test_a_script_reports_the_users_error_in_one_line(capsys):
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == "error: table.csv row 3: no id"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGINT, 130, "error: interrupted"), (signal.SIGTERM, 143, "")]
+)
+@pytest.mark.parametrize("threads", [False, True])
+def test_a_signal_ends_a_script_and_its_workers_in_one_line(tmp_path, number, status, said, threads):
+    program = f"""
+import os, sys, time
+from pathlib import Path
+from skylight.errors import script
+from skylight.outputs import writing
+import joblib
+
+@script
+def main():
+    workers = joblib.Parallel(n_jobs=2, return_as="generator", batch_size=1, prefer={"threads" if threads else None!r})
+    with writing("half") as aside:
+        aside.mkdir()
+        for pid in workers(joblib.delayed(work)(i) for i in range(40)):
+            pass
+
+def work(i):
+    Path(f"worker{{os.getpid()}}").touch()
+    time.sleep(60 if i > 1 else 0)
+main()
+"""
+    (tmp_path / "program.py").write_text(program)
+    run = subprocess.Popen(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(list(tmp_path.glob("worker*"))) >= (1 if threads else 2))
+    time.sleep(0.5)
+    if number == signal.SIGINT:
+        os.killpg(run.pid, number)  # as a terminal does
+    else:
+        run.send_signal(number)
+    _, stderr = run.communicate(timeout=20)
+    assert (run.returncode, stderr.strip()) == (status, said)
+    assert not list(tmp_path.glob("*half"))
+    workers = [int(path.name.removeprefix("worker")) for path in tmp_path.glob("worker*")]
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def wait_until(condition, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("first", "left"), [("import json", "True"), ("import duckdb", "False")])

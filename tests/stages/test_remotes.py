@@ -23,6 +23,9 @@ DATA, STAGES = "data/processed/periodic", {"periodic-simulate", "periodic-transf
 (PULL,) = re.findall(
     r"^\t(.*dvc pull.*)$", (ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$$", "$"), re.M
 )
+(GUARD,) = re.findall(
+    r"^\t@(.*core\.remote.*)$", (ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$$", "$"), re.M
+)
 pytestmark = pytest.mark.slow
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -157,6 +160,12 @@ def error(printed: str) -> str:
     """Return the error that DVC printed, which must not be a traceback."""
     assert "Traceback" not in printed
     return printed[printed.index("ERROR: ") :]
+
+
+def test_make_pull_without_a_remote_is_one_line(other, folder):
+    assert re.fullmatch(r"error: there is no remote to fetch from; add one with: .*\n", other.shell(GUARD, fails=True))
+    folder.use(other)
+    assert other.shell(GUARD) == ""
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3", "ssh"])

@@ -27,10 +27,16 @@ def test_a_network_is_one_entry():
 
 
 def test_names_that_cannot_be_file_names_and_missing_networks_are_errors():
-    with pytest.raises(InputError, match="networks: names must consist of letters, digits, _ and -, got 'a/b'"):
+    with pytest.raises(InputError, match=r"networks\.a/b: a name must be .* got 'a/b'"):
         chapter(**{"a/b": CAP})
     with pytest.raises(InputError, match=r"networks\.mine\.pooling: must be one of .*, got 'max'"):
         chapter(mine=CAP | {"pooling": "max"})
     content = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())["supernovae"]
     with pytest.raises(InputError, match="networks: must have a network deep_hits"):
         check(Supernovae, content | {"networks": {"cap": CAP}})
+
+
+@pytest.mark.parametrize("name", ["cap_averaged", "footprints", "cap_ensemble", "cap_turns"])
+def test_no_two_outputs_have_one_name(name):
+    with pytest.raises(InputError, match=f"would both have an output called {name}"):
+        chapter(**{name: CAP})

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from markupsafe import Markup
 
 from skylight.errors import InputError
-from skylight.report.chapter import Words, read_chapter, shown, survey, table_cells, value
+from skylight.report.chapter import Words, code_span, read_chapter, real_data, shown, table_cells, value
 
 GOOD = """
 title: Stars
@@ -73,8 +74,50 @@ def test_placeholders_are_filled_in_and_html_is_escaped(metrics):
 
 
 def test_only_simulated_data_are_called_simulated(chapter):
-    assert survey("stars", chapter, SETTINGS) == "{{ params.stars.number }} simulated stars"
-    assert survey("stars", chapter, {"stars": {"data": {"path": "data/catalina"}}}) == "`data/catalina`"
+    assert real_data("stars", SETTINGS) is None
+    assert Words("report.yaml", SETTINGS, chapter.simulated).survey == "12 simulated stars"
+    path = real_data("stars", {"stars": {"data": {"path": "data/catalina"}}})
+    assert Words("report.yaml", SETTINGS, chapter.simulated, path).survey == "<code>data/catalina</code>"
+
+
+HOSTILE = [
+    "data/{{ 7 * 7 }}",
+    "{{ params.__class__.__mro__ }}",
+    "{% for i in range(9) %}x{% endfor %}",
+    "<svg onload=alert(1)>",
+    "a`b``c",
+    "*a* [b](https://c.org) ![d](e.png)",
+    "&lt;b&gt; \\* <https://c.org>",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_parameters_paths_and_outputs_are_data_and_shown_as_they_are(text, tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps({"text": text}))
+    words = Words("report.yaml", {"text": text}, "stars", text)
+    assert words.survey == Markup("<code>{}</code>").format(text)
+    assert words.inline("of {{ survey }}") == "of " + words.survey
+    assert words.inline("of {{ params.text }}!") == Markup("of {}!").format(text)
+    assert words.inline(f"of {{{{ value('{tmp_path}/m.json', 'text') }}}}") == Markup("of {}").format(text)
+    assert Words("report.yaml", {"text": text}, "of {{ params.text }}").survey == Markup("of {}").format(text)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ value.__globals__ }}",
+        "{{ params.update(a=1) }}",
+        "{{ 1 / 0 }}",
+    ],
+)
+def test_a_template_cannot_leave_its_box(template):
+    with pytest.raises(InputError, match=r"^report\.yaml: .*\(in: "):
+        Words("report.yaml", SETTINGS, "").inline(template)
+
+
+def test_a_span_of_code_has_no_end_inside():
+    assert code_span("a") == "`a`" and code_span("a`b") == "`` a`b ``" and code_span("a\n``b") == "``` a ``b ```"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +128,7 @@ def test_only_simulated_data_are_called_simulated(chapter):
         ("title: S\nparts:\n- title: P\n  figures: {a.png: A, a.png: B}", "report.yaml line 4: .* a.png twice"),
         ("titel: Stars", r"report.yaml: title: missing\n.*report.yaml: titel: unknown key"),
         ("title: S\ntables:\n  - {title: T, file: f, rows: [{label: a}]}", "report.yaml: tables.0.rows.0.key: missing"),
+        ("title: S\npaper: {text: a, url: 'javascript:1'}", "report.yaml: paper.url: "),
         ("title: S\nparts: [{title: P, figures: {a.png: 3}}]", "parts.0.figures.a.png: must be a text, got 3"),
     ],
 )

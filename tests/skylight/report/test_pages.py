@@ -8,7 +8,7 @@ import pytest
 from skylight import plotting
 from skylight.errors import InputError
 from skylight.report.chapter import Chapter, Words
-from skylight.report.pages import duration, groups, pictures_of, read_times, section_text
+from skylight.report.pages import chapter_of, duration, groups, pictures_of, read_times, render, section_text
 from skylight.report.pipeline import Stage
 
 STAGE = Stage("stars-figures", "python -m stages.stars.figures", (), ("out/figures",), (), ())
@@ -46,6 +46,16 @@ def test_figures_have_the_order_of_the_parts_and_the_others_come_last(pictures):
     [(name, caption, inside)] = one.folders
     assert (name, caption, len(inside)) == ("wrong", "the wrong ones", 2)
     assert more.title == "More figures" and [Path(p.path).name for p in more.pictures] == ["a.png"]
+
+
+def test_names_of_files_are_escaped(pictures):
+    name = 'out/figures/"><svg onload=alert(1)>{{ 7 * 7 }}.png'
+    Path("out/figures/a.png").rename(name)
+    chapter = chapter_of("stars", Chapter(title="<b>"), [STAGE, REPORT], {}, "", {})
+    assert len(chapter["groups"][0].pictures) == 4
+    page = render([chapter])["stars.html"]
+    assert "<svg onload" not in page and "<b>" not in page and "&lt;svg onload=alert(1)&gt;{{ 7 * 7 }}.png" in page
+    assert page.count('"&gt;') == 0
 
 
 def test_times_are_read_and_formatted(tmp_path):

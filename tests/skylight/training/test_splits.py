@@ -42,9 +42,13 @@ def test_classes_have_the_expected_sizes(kind, sizes):
     assert (np.floor(balanced.mean(axis=(1, 2, 3))) == new_labels).all()
 
 
-def test_smote_needs_two_objects_in_a_class():
-    with pytest.raises(InputError, match="at least two"):
-        balance(np.zeros((5, 2), np.float32), np.array([0, 0, 0, 0, 1]), "smote", 0)
+@pytest.mark.parametrize(("fewest", "kind"), [(1, "smote"), (5, "smote"), (5, "smote_under")])
+def test_smote_needs_more_objects_than_neighbours(fewest, kind):
+    labels = np.repeat([0, 1, 2], [12, 9, fewest])
+    with pytest.raises(InputError, match=f"^sampling: {kind} needs at least 6 training objects .* one has {fewest}$"):
+        balance(np.zeros((len(labels), 2), np.float32), labels, kind, 0, "sampling")
+    labels = np.repeat([0, 1, 2], [12, 9, 6])
+    assert len(balance(np.zeros((27, 2), np.float32), labels, kind, 0)[1]) >= 27
 
 
 def test_three_parts_are_those_of_braai():

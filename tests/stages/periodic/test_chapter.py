@@ -160,7 +160,19 @@ def test_bad_parameters_and_bad_data_stop_a_stage_in_one_line(tiny):
     tiny.change(**{"periodic.transform.max_rejected": 2})
     output = tiny.run("stages.periodic.transform", fails=True)
     assert output.strip() == "error: periodic.transform.max_rejected: must be at most 1, got 2"
-    tiny.change(**{"periodic.transform.max_rejected": 0.05})
+    key = "ERROR: failed to reproduce 'periodic-transform'"  # asked for a later stage
+    assert key in tiny.run("dvc", "repro", "periodic-train", fails=True)
+    tiny.change(**{"periodic.transform.max_rejected": 0.05, "periodic.train.sampling": "smote"})
+    message = "error: periodic.train.sampling: smote needs at least 6 training objects of each class, one has "
+    assert message in tiny.run("dvc", "repro", "periodic-train", fails=True)
+    tiny.change(**{"periodic.train.sampling": "none", "bars.transform.crop": 0})
+    tiny.run("stages.periodic.transform")  # of another chapter
+    assert "error: bars.transform.crop: must be at least 1, got 0" in tiny.run("skylight", "check", fails=True)
+    classes = ["EW", "EA", "RRab", "RRc", "RRd", "RS CVn", "LPV"]
+    tiny.change(**{"bars.transform.crop": 136, "periodic.classes": [*classes, "Blazhko"]})
+    output = tiny.run("stages.periodic.transform", fails=True)
+    assert "error: periodic.classes: 0 usable objects of Blazhko in periodic.data" in output
+    tiny.change(**{"periodic.classes": classes})
     assert tiny.run("stages.periodic.transform", "--survey", "tess", fails=True).strip() == (
         "error: periodic.transfer.surveys: no 'tess' (has: ztf, ptf)"
     )
