@@ -22,6 +22,7 @@ CLASSES = ["bogus", "real"]
 CHANNELS = ("SCI", "REF", "DIFF")
 FILLING = np.float32(1e-9)
 """Value of the padding of a small cutout."""
+LARGEST_NORM = 1e30
 BATCH = 256  # alerts in memory at once
 
 
@@ -31,7 +32,8 @@ def triplet(alert: Alert) -> np.ndarray:
     Raises
     ------
     ValueError
-        A cutout is missing, corrupt, too large, or has no pixel that is finite and not 0.
+        A cutout is missing, corrupt or too large, has no pixel that is finite and not 0, or has a pixel that is beyond
+        any measurement.
     """
     result = np.full((SIDE, SIDE, len(CUTOUTS)), FILLING, np.float32)
     for channel, (name, packed) in enumerate(zip(CUTOUTS, alert.cutouts, strict=True)):
@@ -54,13 +56,14 @@ def normalised(pixels: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        No pixel is finite, or the norm is 0 or infinite.
+        No pixel is finite, or the norm is 0 or beyond `LARGEST_NORM`: a pixel such as -3.4e38 marks what is missing,
+        and would make all others 0.
     """
     if not np.isfinite(pixels).any():
         raise ValueError("no pixel is finite")
     filled = np.where(np.isnan(pixels), 0, pixels.astype(np.float64))
     norm = np.linalg.norm(filled)
-    if not 0 < norm < np.inf:
+    if not 0 < norm < LARGEST_NORM:
         raise ValueError(f"the norm of the pixels is {norm:g}")
     return (filled / norm).astype(np.float32)
 
