@@ -32,6 +32,8 @@ from skylight.rejected import Rejected
 
 SIDE = 63
 """Rows and columns of a complete cutout."""
+LARGEST_PIXEL = 1e30
+"""A finite pixel beyond it is no measurement: the survey's references have -3.4e38 where they do not cover the sky."""
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 LABELS, TRUTH = "candidates.csv", "truth.csv"
 """Tables beside the packets: the labelled ``candidate`` blocks and, in a simulated survey, what each candidate is."""
@@ -285,7 +287,7 @@ def image(cutout: bytes) -> np.ndarray:
     Returns
     -------
     (rows, columns) float32
-        NaN where the survey masked a pixel.
+        NaN where the survey masked a pixel, or gave -3.4e38 for one that the reference does not cover.
 
     Raises
     ------
@@ -304,10 +306,17 @@ def image(cutout: bytes) -> np.ndarray:
                 data = hdus[0].data if isinstance(hdus[0], fits.PrimaryHDU) else None
                 if data is not None and data.ndim == 2 and data.size and data.dtype.kind in "fiu":
                     with np.errstate(over="ignore"):  # infinite where it does not fit; no triplet is made of that
-                        return data.astype(np.float32)
+                        return _masked(data.astype(np.float32))
         except Exception as error:  # a corrupt header leads to errors of any type
             raise ValueError(f"not FITS ({_first_line(error)})") from error
     raise ValueError("not FITS (no image of two axes)")
+
+
+def _masked(pixels: np.ndarray) -> np.ndarray:
+    huge = np.abs(pixels) > LARGEST_PIXEL
+    if huge.any():
+        pixels[huge & np.isfinite(pixels)] = np.nan
+    return pixels
 
 
 def _unzipped(cutout: bytes) -> bytes:

@@ -22,7 +22,6 @@ CLASSES = ["bogus", "real"]
 CHANNELS = ("SCI", "REF", "DIFF")
 FILLING = np.float32(1e-9)
 """Value of the padding of a small cutout."""
-LARGEST_NORM = 1e30
 BATCH = 256  # alerts in memory at once
 
 
@@ -32,8 +31,7 @@ def triplet(alert: Alert) -> np.ndarray:
     Raises
     ------
     ValueError
-        A cutout is missing, corrupt or too large, has no pixel that is finite and not 0, or has a pixel that is beyond
-        any measurement.
+        A cutout is missing, corrupt, too large, or has no pixel that is finite and not 0.
     """
     result = np.full((SIDE, SIDE, len(CUTOUTS)), FILLING, np.float32)
     for channel, (name, packed) in enumerate(zip(CUTOUTS, alert.cutouts, strict=True)):
@@ -56,14 +54,13 @@ def normalised(pixels: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        No pixel is finite, or the norm is 0 or beyond `LARGEST_NORM`: a pixel such as -3.4e38 marks what is missing,
-        and would make all others 0.
+        No pixel is finite, or the norm is 0 or infinite.
     """
     if not np.isfinite(pixels).any():
         raise ValueError("no pixel is finite")
     filled = np.where(np.isnan(pixels), 0, pixels.astype(np.float64))
     norm = np.linalg.norm(filled)
-    if not 0 < norm < LARGEST_NORM:
+    if not 0 < norm < np.inf:
         raise ValueError(f"the norm of the pixels is {norm:g}")
     return (filled / norm).astype(np.float32)
 

@@ -38,12 +38,12 @@ LARGEST_PIXEL = 1e30  # a finite pixel beyond it is a marker such as -3.4e38, no
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """The candidates of one file, unchanged.
+    """The candidates of one file.
 
     Attributes
     ----------
     stamps : array
-        (N, 21, 21, 4) float32; the channels in the order of `CHANNELS`, bad pixels not finite.
+        (N, 21, 21, 4) float32; the channels in the order of `CHANNELS`, bad pixels NaN or infinite.
     labels : array or None
         (N,), 1 for a real source and 0 for an artifact; None where the file has none.
     """
@@ -85,6 +85,9 @@ def read_chunk(path: str | Path, labelled: bool = True) -> Chunk:
         if length != count:
             raise InputError(f"{path}: {name} has {length} rows, but {first} has {count}")
     stamps = np.stack(channels, axis=-1)
+    huge = np.abs(stamps) > LARGEST_PIXEL
+    if huge.any():
+        stamps[huge] = np.nan
     return Chunk(stamps, _labels(path, arrays["labels"], count) if "labels" in arrays else None)
 
 
@@ -144,16 +147,12 @@ def measured_snr(stamps: np.ndarray) -> np.ndarray:
 
 def faults(chunk: Chunk) -> dict[int, str]:
     """Return the candidates that cannot be used: row -> what is wrong with it, in the order of the rows."""
-    found = {}
-    if not (np.abs(chunk.stamps) <= LARGEST_PIXEL).all():  # some pixel is NaN, infinite or huge
-        good = np.isfinite(chunk.stamps)
-        huge = ((np.abs(chunk.stamps) > LARGEST_PIXEL) & good).any(axis=(1, 2))
-        for wrong, what in (
-            (~good.any(axis=(1, 2)), "has no good pixel"),
-            (huge, f"has a pixel beyond {LARGEST_PIXEL:g}"),
-        ):
-            for row, channel in zip(*np.nonzero(wrong), strict=True):
-                found.setdefault(int(row), f"{list(CHANNELS)[channel]} stamp {what}")
+    good = np.isfinite(chunk.stamps)
+    empty = np.zeros((0, 0), bool) if good.all() else ~good.any(axis=(1, 2))
+    found = {
+        int(row): f"{list(CHANNELS)[channel]} stamp has no good pixel"
+        for row, channel in reversed(list(zip(*np.nonzero(empty), strict=True)))
+    }
     if chunk.labels is not None:
         for row in np.flatnonzero(~np.isin(chunk.labels, (0, 1))):
             found.setdefault(int(row), f"label {chunk.labels[row]} is neither 0 nor 1")
@@ -266,4 +265,5 @@ def _channel(path: Path, name: str, values: np.ndarray) -> np.ndarray:
         raise InputError(f"{path}: {name} must be numbers, got {values.dtype}")
     if values.ndim < 2 or values.shape[1:] not in ((SIZE * SIZE,), (SIZE, SIZE)):
         raise InputError(f"{path}: {name} must be stamps of {SIZE} x {SIZE} pixels, (N, {SIZE**2}), got {values.shape}")
-    return values.reshape(-1, SIZE, SIZE).astype(np.float32)
+    with np.errstate(over="ignore"):  # a value that float32 cannot hold becomes infinite, a bad pixel
+        return values.reshape(-1, SIZE, SIZE).astype(np.float32)
