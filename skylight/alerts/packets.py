@@ -48,6 +48,8 @@ _RATIO = 20  # a gzipped file unpacks to at most 64 MiB and 20 times its own siz
 _AGAIN = 4  # a stream is searched again for containers at most 256 MiB and 4 times its own size
 _WITH_GZIP_HEADER = 31  # to zlib
 _IMAGE = 2**20  # bytes of a cutout's FITS file; a complete one has 20,160
+_CHUNK = 2**16  # bytes that are searched at once
+_PLACES, _APART = 100, 1000  # a stream may be damaged in 100 places, and once every 1,000 bytes
 _OBJECT = re.compile(r"[A-Za-z0-9_.+-]{1,16}")
 
 
@@ -184,7 +186,7 @@ def _alert(record: dict, source: str) -> Alert | Rejected:
 class _Reader:
     """A binary stream that can look four bytes ahead and can search for the next container.
 
-    It remembers all bytes since it last looked ahead, which is at most the header and one block of a container. It
+    It remembers all bytes since it last looked ahead, which is at most the header or one block of a container. It
     refuses to read more than `_LARGEST` bytes at once, so that a corrupt length cannot fill the memory.
 
     Attributes
@@ -194,24 +196,28 @@ class _Reader:
     """
 
     def __init__(self, stream: BinaryIO):
-        self._stream, self._ahead, self._taken, self._again = stream, b"", 0, 0
-        self._packed = None
-        self._since_peek = bytearray()
+        self._stream, self._packed = stream, None
+        self._buffer, self._at, self._peeked = bytearray(), 0, 0  # bytes at hand, and places in them
+        self._taken = self._again = self._places = 0
         self.fault = ""
         if (start := self._more(len(_GZIP))) == _GZIP:
-            self._packed = _Counted(start, stream)
+            self._taken, self._packed = 0, _Counted(start, stream)
             self._stream = io.BufferedReader(gzip.GzipFile(fileobj=self._packed))
         else:
-            self._ahead = start
+            self._buffer += start
 
     def read(self, size: int) -> bytes:
+        """Return the next bytes; fewer at the end of the stream."""
         if not 0 <= size <= _LARGEST:
             raise ValueError(f"a field of {size} bytes")
-        taken, self._ahead = self._ahead[:size], self._ahead[size:]
-        if len(taken) < size:
-            taken += self._more(size - len(taken))
-        self._since_peek += taken
-        return taken
+        self._hold(size)
+        self._at, start = min(self._at + size, len(self._buffer)), self._at
+        return bytes(memoryview(self._buffer)[start : self._at])
+
+    def _hold(self, size: int) -> None:
+        """Make sure that the next bytes are at hand, as far as there are any."""
+        if (missing := self._at + size - len(self._buffer)) > 0:
+            self._buffer += self._more(missing)
 
     def _more(self, size: int) -> bytes:
         """Take bytes from the stream; where it cannot be read, it ends and has a `fault`."""
@@ -229,27 +235,38 @@ class _Reader:
         return taken
 
     def peek(self) -> bytes:
-        self._since_peek.clear()
-        if len(self._ahead) < len(avro.MAGIC):
-            self._ahead += self._more(len(avro.MAGIC) - len(self._ahead))
-        return self._ahead[: len(avro.MAGIC)]
+        """Look four bytes ahead, and forget what was read before."""
+        if self._at == len(self._buffer) or self._at > _CHUNK:
+            del self._buffer[: self._at]
+            self._at = 0
+        self._peeked = self._at
+        self._hold(len(avro.MAGIC))
+        return bytes(self._buffer[self._at : self._at + len(avro.MAGIC)])
 
     def skip_to_magic(self) -> None:
         """Move to the next place after the last `peek` where a container may begin, or to the end.
 
-        A container in the bytes of a damaged one is found too. A stream made to be damaged everywhere would be searched
-        again and again; after `_AGAIN` times its size, only what follows the damage is searched.
+        A container in the bytes of a damaged one is found too. A stream made to be damaged everywhere would take for
+        ever: after `_AGAIN` times its size, only what follows the damage is searched, and a stream of nothing but
+        damage is given up.
         """
-        self._again += len(self._since_peek)
+        self._places += 1
+        if self._places > _PLACES + self._taken // _APART:
+            self.fault = f"it is damaged in more than {self._places - 1} places"
+            self._at = len(self._buffer)
+            return
+        self._again += self._at - self._peeked
         if self._again < 4 * _LARGEST + _AGAIN * self._taken:
-            self._ahead = bytes(self._since_peek[1:]) + self._ahead
-        while (found := self._ahead.find(avro.MAGIC)) < 0:
-            chunk = self._more(2**16)
+            self._at = min(self._peeked + 1, len(self._buffer))
+        while (found := self._buffer.find(avro.MAGIC, self._at)) < 0:
+            chunk = self._more(_CHUNK)
             if not chunk:
-                self._ahead = b""
+                self._at = len(self._buffer)
                 return
-            self._ahead = self._ahead[1 - len(avro.MAGIC) :] + chunk
-        self._ahead = self._ahead[found:]
+            del self._buffer[: max(self._at, len(self._buffer) + 1 - len(avro.MAGIC))]
+            self._at = 0
+            self._buffer += chunk
+        self._at = found
 
 
 class _Counted:
