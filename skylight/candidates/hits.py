@@ -99,7 +99,7 @@ def _labels(path: Path, values: np.ndarray, count: int) -> np.ndarray:
 
 def write_chunk(path: Path, stamps: np.ndarray, labels: np.ndarray) -> None:
     """Write stamps (N, 21, 21, 4) and labels (N,) as ``.npz``, or as a pickle if the path ends with ``.pkl``."""
-    arrays = {key: stamps[..., i].reshape(len(stamps), -1) for i, key in enumerate(CHANNELS.values())}
+    arrays = {key: stamps[..., i].reshape(len(stamps), SIZE**2) for i, key in enumerate(CHANNELS.values())}
     arrays["labels"] = labels
     if path.suffix == ".pkl":
         path.write_bytes(pickle.dumps(arrays, protocol=2))

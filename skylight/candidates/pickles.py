@@ -15,7 +15,7 @@ import numpy as np
 from skylight.arrays import checked, first_line
 from skylight.errors import InputError
 
-_STEPS = 1_000_000  # of a pickle; a chunk has a few hundred
+_STEPS = 300_000  # of a pickle; a chunk has a few hundred
 _NAME = 100  # letters of a name
 _ARGUMENTS = 5  # of a function of NumPy
 _TYPE = re.compile(r"[biufcSU][0-9]{1,6}")
