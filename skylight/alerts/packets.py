@@ -5,12 +5,17 @@ Avro container with one record per alert: a ``candidate`` block of measurements 
 gzipped FITS image of at most 63 x 63 pixels of 1 arcsec. The archive has one file per alert, but a file may hold many
 alerts. A stream is any number of containers, one after the other (``tar -xzOf ztf_public_20200202.tar.gz``,
 ``cat *.avro``).
+
+Fields are found by their names; the names of the records, which brokers change, do not matter. Nothing that a file
+claims is believed before it is checked: see `skylight.alerts.avro`.
 """
 
 import gzip
 import io
+import re
 import sys
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,22 +25,32 @@ import fastavro
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
-from fastavro.read import SchemaResolutionError
 
+from skylight.alerts import avro
 from skylight.errors import InputError
 from skylight.rejected import Rejected
 
 SIDE = 63
 """Rows and columns of a complete cutout."""
+LARGEST_PIXEL = 1e30
+"""A finite pixel beyond it is no measurement: the survey's references have -3.4e38 where they do not cover the sky."""
 CUTOUTS = ("cutoutScience", "cutoutTemplate", "cutoutDifference")
 LABELS, TRUTH = "candidates.csv", "truth.csv"
 """Tables beside the packets: the labelled ``candidate`` blocks and, in a simulated survey, what each candidate is."""
 STREAM = Path("-")
 """Stands for the standard input."""
 
-_MAGIC = b"Obj\x01"
-_LARGEST = 2**26  # bytes; far above any field of a packet, while a corrupt length may be any number
-_DAMAGE = (ValueError, EOFError, IndexError, KeyError, OverflowError, TypeError, UnicodeDecodeError, OSError)
+_NEEDED = ("objectId", "candid", *CUTOUTS)
+_ENDINGS = (".avro", ".avro.gz")  # of packets in a folder, in letters of either size
+_GZIP, _FITS = b"\x1f\x8b", b"SIMPLE"
+_LARGEST = 2**26  # bytes; far above any block of packets, while a corrupt length may be any number
+_RATIO = 20  # a gzipped file unpacks to at most 64 MiB and 20 times its own size; packets hardly shrink
+_AGAIN = 4  # a stream is searched again for containers at most 256 MiB and 4 times its own size
+_WITH_GZIP_HEADER = 31  # to zlib
+_IMAGE = 2**20  # bytes of a cutout's FITS file; a complete one has 20,160
+_CHUNK = 2**16  # bytes that are searched at once
+_PLACES, _APART = 100, 1000  # a stream may be damaged in 100 places, and once every 1,000 bytes
+_OBJECT = re.compile(r"[A-Za-z0-9_.+-]{1,16}")
 
 
 @dataclass(frozen=True)
@@ -61,10 +76,11 @@ class Alert:
 
 
 def alerts(paths: Iterable[Path]) -> Iterator[Alert | Rejected]:
-    """Read the alerts of files, of all ``.avro`` files in folders and their subfolders, and of the standard input.
+    """Read the alerts of files, of all packets in folders and their subfolders, and of the standard input.
 
-    Only one alert is in memory at a time. Where a container is damaged, one `Rejected` is yielded and reading
-    continues with the next container.
+    In folders, packets are the files that end with ``.avro`` or ``.avro.gz``, in letters of either size. Only one block
+    of alerts is in memory at a time. Where a container is damaged, one `Rejected` is yielded and reading continues with
+    the next container. An alert whose cutout does not begin as a FITS image does is a `Rejected` too.
 
     Parameters
     ----------
@@ -74,30 +90,37 @@ def alerts(paths: Iterable[Path]) -> Iterator[Alert | Rejected]:
     Raises
     ------
     InputError
-        A path does not exist, or a folder has no ``.avro`` file.
+        A path does not exist or cannot be opened, or a folder has no packets.
     """
     for path in paths:
         if path == STREAM:
             yield from containers(sys.stdin.buffer, "standard input")
         elif path.is_dir():
-            files = (file for file in _sorted_below(path) if file.suffix == ".avro")
             found = False
-            for file in files:
-                found = True
-                with file.open("rb") as stream:
-                    yield from containers(stream, str(file))
+            for file in _sorted_below(path):
+                if file.name.lower().endswith(_ENDINGS) and file.is_file():
+                    found = True
+                    yield from _of_file(file)
             if not found:
                 raise InputError(f"{path}: no .avro file in this folder")
         elif path.is_file():
-            with path.open("rb") as stream:
-                yield from containers(stream, str(path))
+            yield from _of_file(path)
         else:
             raise InputError(f"{path}: no such file or folder")
 
 
+def _of_file(path: Path) -> Iterator[Alert | Rejected]:
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+    with stream:
+        yield from containers(stream, str(path))
+
+
 def _sorted_below(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():  # a link may lead back to a folder above
             yield from _sorted_below(path)
         else:
             yield path
@@ -109,80 +132,170 @@ def containers(stream: BinaryIO, source: str) -> Iterator[Alert | Rejected]:
     Parameters
     ----------
     stream : binary file
-        Read to its end; it need not be seekable.
+        Read to its end; it need not be seekable. A gzipped one is unpacked.
     source : str
         Name of the stream in messages.
     """
-    reader, number, blocks = _Reader(stream), 0, None
-    if not reader.peek():
-        yield Rejected(source, "", "empty")
+    reader, number, container, empty = _Reader(stream), 0, None, True
     while head := reader.peek():
+        empty = False
         try:
-            if head == _MAGIC:  # the start of a container; no block starts so, its number of records would be negative
-                blocks = fastavro.block_reader(reader, reader_schema=_NEEDED)
-            elif blocks is None:
+            if head == avro.MAGIC:  # the start of a container; no block starts so, its number of records is negative
+                container = avro.Container(reader.read, _NEEDED)
+                continue
+            if container is None:
                 raise ValueError("no container begins here")
-            for record in next(blocks, ()):
+            for record in container.block():
                 number += 1
                 yield _alert(record, f"{source} #{number}" if number > 1 else source)
-        except (SchemaResolutionError, *_DAMAGE) as error:
+        except ValueError as error:
             number += 1
             yield Rejected(f"{source} #{number}" if number > 1 else source, "", _reason(error))
-            blocks = None
+            container = None
             reader.skip_to_magic()
+    if reader.fault:
+        yield Rejected(source, "", f"cannot be read to its end ({reader.fault})")
+    elif empty:
+        yield Rejected(source, "", "empty")
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, SchemaResolutionError):
-        return "not the schema of a ZTF alert"
-    return f"corrupt, or not Avro ({(str(error) or 'cut short').splitlines()[0]})"
+def _reason(error: ValueError) -> str:
+    if isinstance(error, avro.MissingFields):
+        if "diaSource" in error.present:
+            return "a packet of Rubin: only packets of ZTF are supported"
+        return f"not the schema of a ZTF alert ({error})"
+    return f"corrupt, or not Avro ({str(error).splitlines()[0]})"
 
 
-def _alert(record: dict, source: str) -> Alert:
-    cutouts = tuple(record[name] and record[name]["stampData"] for name in CUTOUTS)
-    return Alert(source, record["candid"], record["objectId"], cutouts)
+def _alert(record: dict, source: str) -> Alert | Rejected:
+    candid, objectid = record["candid"], record["objectId"]
+    if type(candid) is not int:
+        return Rejected(source, "", "candid is not a whole number")
+    if not isinstance(objectid, str) or not _OBJECT.fullmatch(objectid):
+        return Rejected(source, str(candid), f"objectId is no name of up to 16 letters and digits: {objectid!r:.40}")
+    cutouts = []
+    for name in CUTOUTS:
+        cutout = record[name]
+        cutout = cutout.get("stampData") if isinstance(cutout, dict) else cutout
+        if fault := None if cutout is None else _fault(cutout):
+            return Rejected(source, str(candid), f"{name}: {fault}")
+        cutouts.append(cutout)
+    return Alert(source, candid, objectid, tuple(cutouts))
 
 
 class _Reader:
-    """A binary stream for fastavro that can look four bytes ahead and can search for the next container.
+    """A binary stream that can look four bytes ahead and can search for the next container.
 
-    It remembers all bytes since it last looked ahead, which is at most one block of a container. It refuses to read
-    more than `_LARGEST` bytes at once, so that a corrupt length cannot fill the memory.
+    It remembers all bytes since it last looked ahead, which is at most the header or one block of a container. It
+    refuses to read more than `_LARGEST` bytes at once, so that a corrupt length cannot fill the memory.
+
+    Attributes
+    ----------
+    fault : str
+        Why the stream could not be read to its end; empty if it could.
     """
 
     def __init__(self, stream: BinaryIO):
-        self._stream, self._ahead, self._given = stream, b"", 0
-        self._since_peek = bytearray()
+        self._stream, self._packed = stream, None
+        self._buffer, self._at, self._peeked = bytearray(), 0, 0  # bytes at hand, and places in them
+        self._taken = self._again = self._places = 0
+        self.fault = ""
+        if (start := self._more(len(_GZIP))) == _GZIP:
+            self._taken, self._packed = 0, _Counted(start, stream)
+            self._stream = io.BufferedReader(gzip.GzipFile(fileobj=self._packed))
+        else:
+            self._buffer += start
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; fewer at the end of the stream."""
         if not 0 <= size <= _LARGEST:
             raise ValueError(f"a field of {size} bytes")
-        taken, self._ahead = self._ahead[:size], self._ahead[size:]
-        if len(taken) < size:
-            taken += self._stream.read(size - len(taken))
-        self._given += len(taken)
-        self._since_peek += taken
+        self._hold(size)
+        self._at, start = min(self._at + size, len(self._buffer)), self._at
+        return bytes(memoryview(self._buffer)[start : self._at])
+
+    def _hold(self, size: int) -> None:
+        """Make sure that the next bytes are at hand, as far as there are any."""
+        if (missing := self._at + size - len(self._buffer)) > 0:
+            self._buffer += self._more(missing)
+
+    def _more(self, size: int) -> bytes:
+        """Take bytes from the stream; where it cannot be read, it ends and has a `fault`."""
+        if self.fault:
+            return b""
+        try:
+            taken = self._stream.read(size)
+        except (OSError, EOFError, zlib.error) as error:
+            self.fault = _first_line(error)
+            return b""
+        self._taken += len(taken)
+        if self._packed and self._taken > _LARGEST + _RATIO * self._packed.count:
+            self.fault = f"it unpacks to more than {_RATIO} times its size"
+            return b""
         return taken
 
-    def tell(self) -> int:
-        return self._given
-
     def peek(self) -> bytes:
-        self._since_peek.clear()
-        if len(self._ahead) < len(_MAGIC):
-            self._ahead += self._stream.read(len(_MAGIC) - len(self._ahead))
-        return self._ahead[: len(_MAGIC)]
+        """Look four bytes ahead, and forget what was read before."""
+        if self._at == len(self._buffer) or self._at > _CHUNK:
+            del self._buffer[: self._at]
+            self._at = 0
+        self._peeked = self._at
+        self._hold(len(avro.MAGIC))
+        return bytes(self._buffer[self._at : self._at + len(avro.MAGIC)])
 
     def skip_to_magic(self) -> None:
-        """Move to the next place after the last `peek` where a container may begin, or to the end."""
-        self._ahead = bytes(self._since_peek[1:]) + self._ahead
-        while (found := self._ahead.find(_MAGIC)) < 0:
-            chunk = self._stream.read(2**16)
+        """Move to the next place after the last `peek` where a container may begin, or to the end.
+
+        A container in the bytes of a damaged one is found too. A stream made to be damaged everywhere would take for
+        ever: after `_AGAIN` times its size, only what follows the damage is searched, and a stream of nothing but
+        damage is given up.
+        """
+        self._places += 1
+        if self._places > _PLACES + self._taken // _APART:
+            self.fault = f"it is damaged in more than {self._places - 1} places"
+            self._at = len(self._buffer)
+            return
+        self._again += self._at - self._peeked
+        if self._again < 4 * _LARGEST + _AGAIN * self._taken:
+            self._at = min(self._peeked + 1, len(self._buffer))
+        while (found := self._buffer.find(avro.MAGIC, self._at)) < 0:
+            chunk = self._more(_CHUNK)
             if not chunk:
-                self._ahead = b""
+                self._at = len(self._buffer)
                 return
-            self._ahead = self._ahead[1 - len(_MAGIC) :] + chunk
-        self._ahead = self._ahead[found:]
+            del self._buffer[: max(self._at, len(self._buffer) + 1 - len(avro.MAGIC))]
+            self._at = 0
+            self._buffer += chunk
+        self._at = found
+
+
+class _Counted:
+    """A stream for ``GzipFile``, whose first bytes were taken before; it counts what was read."""
+
+    def __init__(self, start: bytes, stream: BinaryIO):
+        self._start, self._stream, self.count = start, stream, 0
+
+    def read(self, size: int) -> bytes:
+        taken, self._start = self._start or self._stream.read(size), b""
+        self.count += len(taken)
+        return taken
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _fault(cutout: bytes) -> str:
+    """Return what is wrong with the first bytes of a cutout; empty if nothing is."""
+    if not isinstance(cutout, bytes):
+        return "not bytes"
+    try:
+        start = zlib.decompressobj(_WITH_GZIP_HEADER).decompress(cutout, len(_FITS))
+    except zlib.error as error:
+        return f"not gzip ({error})"
+    if start.startswith(_GZIP):
+        return "not FITS (gzipped twice)"
+    return "" if start == _FITS or len(start) < len(_FITS) else "not FITS (it does not begin with SIMPLE)"
 
 
 def image(cutout: bytes) -> np.ndarray:
@@ -191,29 +304,53 @@ def image(cutout: bytes) -> np.ndarray:
     Returns
     -------
     (rows, columns) float32
-        NaN where the survey masked a pixel.
+        NaN where the survey masked a pixel, or gave -3.4e38 for one that the reference does not cover.
 
     Raises
     ------
     ValueError
-        The cutout is not a gzipped FITS image; the message is the reason.
+        The cutout is not a gzipped FITS image, or unpacks to more than 1 MiB; the message is the reason.
     """
-    try:
-        raw = gzip.decompress(cutout)
-    except (OSError, EOFError, gzip.zlib.error) as error:
-        raise ValueError(f"not gzip ({error})") from None
+    raw = _unzipped(cutout)
+    if not raw.startswith(_FITS):
+        raise ValueError(f"not FITS ({'gzipped twice' if raw.startswith(_GZIP) else 'it does not begin with SIMPLE'})")
     with warnings.catch_warnings():
         # The survey's SIMPLE card differs from the standard. A truncated image is an error below.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
             with fits.open(io.BytesIO(raw), memmap=False) as hdus:
-                data = hdus[0].data
+                # astropy returns an object of another class where the header is corrupt
+                data = hdus[0].data if isinstance(hdus[0], fits.PrimaryHDU) else None
+                if data is not None and data.ndim == 2 and data.size and data.dtype.kind in "fiu":
+                    with np.errstate(over="ignore"):  # infinite where it does not fit; no triplet is made of that
+                        return _masked(data.astype(np.float32))
         except Exception as error:  # a corrupt header leads to errors of any type
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"not FITS ({reason})") from None
-    if data is None or data.ndim != 2 or not data.size:
-        raise ValueError("not FITS (no image of two axes)")
-    return data.astype(np.float32)
+            raise ValueError(f"not FITS ({_first_line(error)})") from error
+    raise ValueError("not FITS (no image of two axes)")
+
+
+def _masked(pixels: np.ndarray) -> np.ndarray:
+    huge = np.abs(pixels) > LARGEST_PIXEL
+    if huge.any():
+        pixels[huge & np.isfinite(pixels)] = np.nan
+    return pixels
+
+
+def _unzipped(cutout: bytes) -> bytes:
+    """Unpack gzip, at most `_IMAGE` bytes."""
+    raw = b""
+    while cutout:
+        unpacker = zlib.decompressobj(_WITH_GZIP_HEADER)
+        try:
+            raw += unpacker.decompress(cutout, _IMAGE + 1 - len(raw))
+        except zlib.error as error:
+            raise ValueError(f"not gzip ({error})") from error
+        if len(raw) > _IMAGE:
+            raise ValueError(f"unpacks to more than {_IMAGE} bytes")
+        if not unpacker.eof:
+            raise ValueError("not gzip (cut short)")
+        cutout = unpacker.unused_data.lstrip(b"\0")  # gzip may be padded, and may follow on gzip
+    return raw
 
 
 def packed(pixels: np.ndarray) -> bytes:
@@ -343,6 +480,4 @@ _SCHEMA = fastavro.parse_schema(
         ],
     )
 )
-# Only these fields are read; fastavro skips the others without unpacking them.
-_NEEDED = fastavro.parse_schema(_record_type("ztf.alert", [*_fields("string objectId\nlong candid"), *_IMAGES]))
 CANDIDATE_COLUMNS = [field["name"] for field in _fields(_CANDIDATE)]

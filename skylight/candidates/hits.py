@@ -3,7 +3,7 @@
 A chunk is a file with a dictionary of arrays: ``temp_images``, ``sci_images``, ``diff_images`` and ``SNR_images``,
 with one row of 21 x 21 = 441 pixels per candidate, and ``labels``, 1 for a real source and 0 for an artifact of the
 subtraction (Cabrera-Vives et al. 2017, ApJ 836, 97). Published chunks are pickles. A pickle can run any code when it is
-read; here, one that names anything but arrays is refused. The default is a ``.npz`` file with the same arrays.
+read; `skylight.candidates.pickles` does not run it. The default is a ``.npz`` file with the same arrays.
 
 A survey is a folder with the folders ``train/``, ``validation/`` and ``test/`` of chunks, read in the order of their
 names.
@@ -19,6 +19,7 @@ from npy_append_array import NpyAppendArray
 from tqdm import tqdm
 
 from skylight.arrays import check_names, read_npz
+from skylight.candidates.pickles import read_pickle
 from skylight.errors import InputError
 from skylight.rejected import Rejected, RejectionLog
 
@@ -32,16 +33,17 @@ CHANNELS = {
 SIZE = 21  # pixels along a side of a stamp
 PIXEL_SCALE = 0.27  # arcsec, of DECam
 SEEING = 1.9  # pixels, the standard deviation of a point source in the survey's median seeing of 1.2 arcsec
+LARGEST_PIXEL = 1e30  # a finite pixel beyond it is a marker such as -3.4e38, no measurement
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """The candidates of one file, unchanged.
+    """The candidates of one file.
 
     Attributes
     ----------
     stamps : array
-        (N, 21, 21, 4) float32; the channels in the order of `CHANNELS`, bad pixels not finite.
+        (N, 21, 21, 4) float32; the channels in the order of `CHANNELS`, bad pixels NaN or infinite.
     labels : array or None
         (N,), 1 for a real source and 0 for an artifact; None where the file has none.
     """
@@ -69,20 +71,35 @@ def read_chunk(path: str | Path, labelled: bool = True) -> Chunk:
     """
     path = Path(path)
     needed = (*CHANNELS.values(), *(["labels"] if labelled else []))
-    arrays = _read_pickle(path, needed) if path.suffix == ".pkl" else read_npz(path, needed)
+    if path.suffix == ".pkl":
+        arrays = read_pickle(path, (*CHANNELS.values(), "labels"))
+        check_names(path, arrays, needed)
+    else:
+        arrays = read_npz(path, needed)
     channels = [_channel(path, name, arrays[name]) for name in CHANNELS.values()]
+    if "labels" in arrays and not arrays["labels"].ndim:
+        raise InputError(f"{path}: labels must be an array of numbers, got one value")
     counts = {name: len(arrays[name]) for name in [*CHANNELS.values(), *(["labels"] if "labels" in arrays else [])]}
     first, count = next(iter(counts.items()))
     for name, length in counts.items():
         if length != count:
             raise InputError(f"{path}: {name} has {length} rows, but {first} has {count}")
     stamps = np.stack(channels, axis=-1)
-    return Chunk(stamps, np.asarray(arrays["labels"]).reshape(count) if "labels" in arrays else None)
+    huge = np.abs(stamps) > LARGEST_PIXEL
+    if huge.any():
+        stamps[huge] = np.nan
+    return Chunk(stamps, _labels(path, arrays["labels"], count) if "labels" in arrays else None)
+
+
+def _labels(path: Path, values: np.ndarray, count: int) -> np.ndarray:
+    if values.size != count or values.dtype.kind not in "biuf":
+        raise InputError(f"{path}: labels must be {count} numbers, got {values.shape} of {values.dtype}")
+    return values.reshape(count).copy()
 
 
 def write_chunk(path: Path, stamps: np.ndarray, labels: np.ndarray) -> None:
     """Write stamps (N, 21, 21, 4) and labels (N,) as ``.npz``, or as a pickle if the path ends with ``.pkl``."""
-    arrays = {key: stamps[..., i].reshape(len(stamps), -1) for i, key in enumerate(CHANNELS.values())}
+    arrays = {key: stamps[..., i].reshape(len(stamps), SIZE**2) for i, key in enumerate(CHANNELS.values())}
     arrays["labels"] = labels
     if path.suffix == ".pkl":
         path.write_bytes(pickle.dumps(arrays, protocol=2))
@@ -130,7 +147,8 @@ def measured_snr(stamps: np.ndarray) -> np.ndarray:
 
 def faults(chunk: Chunk) -> dict[int, str]:
     """Return the candidates that cannot be used: row -> what is wrong with it, in the order of the rows."""
-    empty = ~np.isfinite(chunk.stamps).any(axis=(1, 2))
+    good = np.isfinite(chunk.stamps)
+    empty = np.zeros((0, 0), bool) if good.all() else ~good.any(axis=(1, 2))
     found = {
         int(row): f"{list(CHANNELS)[channel]} stamp has no good pixel"
         for row, channel in reversed(list(zip(*np.nonzero(empty), strict=True)))
@@ -247,41 +265,5 @@ def _channel(path: Path, name: str, values: np.ndarray) -> np.ndarray:
         raise InputError(f"{path}: {name} must be numbers, got {values.dtype}")
     if values.ndim < 2 or values.shape[1:] not in ((SIZE * SIZE,), (SIZE, SIZE)):
         raise InputError(f"{path}: {name} must be stamps of {SIZE} x {SIZE} pixels, (N, {SIZE**2}), got {values.shape}")
-    return values.reshape(-1, SIZE, SIZE).astype(np.float32)
-
-
-def _read_pickle(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with path.open("rb") as file:
-            content = _Arrays(file, encoding="bytes").load()  # Python 2 wrote them: names are bytes
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # a broken pickle can raise any exception
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not a whole pickle ({reason})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: must be a dictionary of arrays, got {type(content).__name__}")
-    names = [key.decode("latin1") if isinstance(key, bytes) else str(key) for key in content]
-    for name, value in zip(names, content.values(), strict=True):
-        if not isinstance(value, np.ndarray):
-            raise InputError(f"{path}: {name} must be an array, got {type(value).__name__}")
-    arrays = dict(zip(names, content.values(), strict=True))
-    check_names(path, arrays, needed)
-    return arrays
-
-
-class _Arrays(pickle.Unpickler):
-    """Unpickles NumPy arrays, and refuses every other name in a pickle before it is imported."""
-
-    ADMITTED = frozenset(
-        [("_codecs", "encode"), ("numpy", "ndarray"), ("numpy", "dtype")]
-        + [(f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
-        + [(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")]
-    )
-
-    def find_class(self, module: str, name: str):
-        if (module, name) not in self.ADMITTED:
-            raise InputError(f"refused: the pickle names {module}.{name}, only NumPy arrays are admitted")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+    with np.errstate(over="ignore"):  # a value that float32 cannot hold becomes infinite, a bad pixel
+        return values.reshape(-1, SIZE, SIZE).astype(np.float32)

@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 from skylight.errors import InputError
+from skylight.networks.weights import load_h5_weights
 
 
 def galaxy_zoo(
@@ -92,13 +93,8 @@ def load_galaxy_zoo(path: Path, name: str, size: int, width: float, min_filters:
     Raises
     ------
     InputError
-        The file does not hold the weights of such a network.
+        The file does not hold the weights of such a network, or a weight is NaN or infinite.
     """
     model = galaxy_zoo(name, (size, size, 3), width=width, min_filters=min_filters)
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        build = f"{name} of width {width} and at least {min_filters} filters"
-        raise InputError(f"{path}: not the weights of {build} ({reason})") from None
+    load_h5_weights(model, path, f"{name} of width {width} and at least {min_filters} filters")
     return model

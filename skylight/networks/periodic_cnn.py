@@ -6,6 +6,7 @@ import keras
 from keras import layers, regularizers
 
 from skylight.errors import InputError
+from skylight.networks.weights import load_h5_weights
 
 
 def periodic_cnn(classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> keras.Model:
@@ -34,14 +35,15 @@ def periodic_cnn(classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> ker
 
 
 def load_periodic_cnn(weights: Path, classes: int, shape: tuple[int, int, int] = (22, 24, 1)) -> keras.Model:
-    """Build the network and load trained weights; `InputError` if the file is missing or has other shapes."""
+    """Build the network and load trained weights.
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, or made for other classes or another grid, or a weight is NaN or infinite.
+    """
+    if not Path(weights).is_file():
+        raise InputError(f"{weights}: no such weights; `dvc repro periodic-train` makes them")
     model = periodic_cnn(classes, shape)
-    try:
-        model.load_weights(weights)
-    except OSError:
-        raise InputError(f"{weights}: no such weights; `dvc repro periodic-train` makes them") from None
-    except ValueError:
-        raise InputError(
-            f"{weights}: made for another number of classes or dmdt grid than {classes}, {shape}"
-        ) from None
+    load_h5_weights(model, weights, f"the network for {classes} classes and dmdt images of {shape}")
     return model

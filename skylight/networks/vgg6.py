@@ -6,7 +6,11 @@ import h5py
 import keras
 from keras import layers
 
+from skylight.arrays import first_line
 from skylight.errors import InputError
+from skylight.networks.weights import check_finite, check_h5, load_h5_weights
+
+_WHAT = "a VGG6"
 
 
 def vgg6(outputs: int = 2, shape: tuple[int, int, int] = (63, 63, 3)) -> keras.Model:
@@ -51,27 +55,38 @@ def load_vgg6(weights: Path) -> keras.Model:
     Raises
     ------
     InputError
-        The file is missing or has the weights of another network.
+        The file is missing or has the weights of another network, or a weight is NaN or infinite.
     """
+    if not Path(weights).is_file():
+        raise InputError(f"{weights}: no such weights; `dvc repro realbogus-train` makes them")
+    check_h5(weights, _WHAT)
     try:
         with h5py.File(weights) as file:
             published = file.get("model_weights", file)
             if "layer_names" in published.attrs:
-                return _from_keras_2(published)
-            outputs = file["layers/dense_1/vars/1"].shape[0]
-        model = vgg6(outputs)
-        model.load_weights(weights)
-        return model
-    except FileNotFoundError:
-        raise InputError(f"{weights}: no such weights; `dvc repro realbogus-train` makes them") from None
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise InputError(f"{weights}: not the weights of a VGG6 ({str(error).splitlines()[0]})") from None
+                model = _from_keras_2(published)
+            else:
+                model = vgg6(_outputs(file["layers/dense_1/vars/1"].shape))
+                load_h5_weights(model, weights, _WHAT)
+    except InputError:
+        raise
+    except Exception as error:  # other files lead to errors of any type
+        raise InputError(f"{weights}: not the weights of {_WHAT} ({first_line(error)})") from error
+    check_finite(model, weights)
+    return model
 
 
 def _from_keras_2(file: h5py.Group) -> keras.Model:
     arrays = {name: [file[name][path][()] for path in file[name].attrs["weight_names"]] for name in file}
-    model = vgg6(arrays["fc_out"][-1].shape[0])
+    model = vgg6(_outputs(arrays["fc_out"][-1].shape))
     for layer in model.layers:
         if layer.weights:
             layer.set_weights(arrays[layer.name])
     return model
+
+
+def _outputs(bias: tuple[int, ...]) -> int:
+    """Return the number of outputs of a network whose last bias has this shape."""
+    if bias not in ((1,), (2,)):
+        raise ValueError(f"the last layer has biases of shape {bias}, not 1 or 2")
+    return bias[0]

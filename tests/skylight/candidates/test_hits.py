@@ -226,3 +226,39 @@ def test_reading_does_not_import_tensorflow():
     modules = "skylight.simulations.hits, skylight.candidates.plots, skylight.candidates.explain"
     code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pixels_beyond_any_measurement_are_bad_pixels(chunk):
+    stamps, labels = candidates()
+    stamps[2, 3, 4, 1], stamps[3, 5, 6, 2], stamps[4, :, :, 0] = -3e38, 3e38, np.finfo(np.float32).max
+    hits.write_chunk(chunk, stamps, labels)
+    good, rows, bad = hits.good_candidates(chunk)
+    assert bad == {4: "template stamp has no good pixel"} and rows.tolist() == [0, 1, 2, 3, 5]
+    assert np.isnan(good.stamps[2, 3, 4, 1]) and np.isnan(good.stamps[3, 5, 6, 2])
+    scaled = hits.scaled(good.stamps)
+    assert np.isfinite(scaled).all() and scaled.min() == 0 and scaled.max() == 1
+    assert np.array_equal(scaled[2, :, :, 0], hits.scaled(stamps[2:3])[0, :, :, 0])
+    assert scaled[2, :, :, 1].std() > 0.1
+
+
+def test_a_chunk_without_a_usable_candidate_leaves_the_others(tmp_path):
+    stamps, labels = candidates()
+    (tmp_path / "test").mkdir()
+    hits.write_chunk(tmp_path / "test/a.npz", np.full_like(stamps, np.nan), labels)
+    hits.write_chunk(tmp_path / "test/b.npz", stamps[:0], labels[:0])
+    hits.write_chunk(tmp_path / "test/c.pkl", stamps[:0], labels[:0])
+    hits.write_chunk(tmp_path / "test/d.npz", stamps, labels)
+    for name, wrong in (("a.npz", 6), ("b.npz", 0), ("c.pkl", 0)):
+        good, rows, bad = hits.good_candidates(tmp_path / "test" / name)
+        assert good.stamps.shape == (0, 21, 21, 4) and rows.shape == (0,) and len(bad) == wrong
+        assert hits.measured_snr(good.stamps).shape == (0,)
+    with RejectionLog(tmp_path / "rejected.csv") as rejected:
+        kept = hits.scale_part(tmp_path / "test", tmp_path / "test.npy", rejected)
+    assert kept["chunk"].tolist() == ["d"] * 6 and rejected.count == 6
+
+
+@pytest.mark.parametrize("labels", [np.zeros((6, 3)), np.float64(1), np.array(["1"] * 6)])
+def test_labels_that_are_not_one_number_per_row_are_errors(chunk, labels):
+    rewrite(chunk, labels=labels)
+    with pytest.raises(InputError, match="labels must be"):
+        hits.read_chunk(chunk)
