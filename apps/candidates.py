@@ -26,7 +26,6 @@ from apps.files import (
     print_row,
     progress,
     result_table,
-    shown,
 )
 from skylight.errors import InputError
 
@@ -77,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
                 figure = {"figure": explanations.save(path.stem, drawn, relevance=maps)}
             for row, *values in zip(rows.tolist(), snr.tolist(), probability.tolist(), strict=True):
                 print_row([row, *values, path])
-                write({"chunk": shown(path), "row": row, "snr": values[0], "probability": values[1]} | figure)
+                write({"chunk": printable(path), "row": row, "snr": values[0], "probability": values[1]} | figure)
     return problems.status
 
 
@@ -113,5 +112,5 @@ def draw(path: Path, images: np.ndarray, maps: np.ndarray, snr: np.ndarray, prob
     likely = np.argsort(-probability, kind="stable")[:SHOWN].tolist()
     no_footprints = np.zeros(images.shape[:3], bool)
     table = pd.DataFrame({"snr": snr, "p_cap": probability})
-    title = f"{shown(path.name)}: most probably real (CAP, {rule})"
+    title = f"{printable(path.name)}: most probably real (CAP, {rule})"
     return relevance(likely, table, images, maps, no_footprints, title)

@@ -24,8 +24,8 @@ from apps.files import (
     print_row,
     progress,
     result_table,
-    shown,
 )
+from skylight.errors import printable
 
 OUT = Path("out/periodic")
 WEIGHTS, BACKGROUND = OUT / "networks/cnn.weights.h5", OUT / "heatmaps/background.npy"
@@ -93,7 +93,7 @@ def read(paths: list[Path], periodic, problems: Problems) -> list[tuple[Path, ob
 def row(path: Path, curve, probabilities: np.ndarray, classes: list[str]) -> dict:
     """Return the row of one object in the table of results."""
     predicted = classes[int(probabilities.argmax())]
-    known = {"file": shown(path), "points": len(curve), "class": predicted}
+    known = {"file": printable(path), "points": len(curve), "class": predicted}
     return known | dict(zip(classes, probabilities.tolist(), strict=True))
 
 
@@ -105,6 +105,6 @@ def explain(model, batch: list, images: np.ndarray, rows: list[dict], explanatio
     maps = explain_images(model, images, None, np.load(BACKGROUND))
     for index, ((path, curve), values) in enumerate(zip(batch, rows, strict=True)):
         own = {name: stack[index] for name, stack in maps.items()}
-        title = f"{shown(path.name)}: {values['class']} (p = {values[values['class']]:.2f})"
+        title = f"{printable(path.name)}: {values['class']} (p = {values[values['class']]:.2f})"
         figure = explained_curve(curve, images[index, ..., 0], own, title, periodic.dmdt)
         values["figure"] = explanations.save(path.stem, figure, **own)

@@ -11,9 +11,9 @@ import warnings
 from collections.abc import Sequence
 
 from apps import candidates, check, classify, measure, score, triplets
-from apps.files import UsageError, shown
+from apps.files import UsageError
 from skylight import __version__
-from skylight.errors import InputError, collect_less_garbage, same_on_every_machine
+from skylight.errors import InputError, collect_less_garbage, printable, same_on_every_machine
 
 COMMANDS = (classify, score, triplets, candidates, measure, check)
 
@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that reports wrong usage in one line."""
 
     def error(self, message: str):
-        self.exit(2, f"error: {shown(message)}; see {self.prog} --help\n")
+        self.exit(2, f"error: {printable(message)}; see {self.prog} --help\n")
 
 
 def parser() -> Parser:
@@ -58,12 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.command.error(str(error))
     except InputError as error:
         for line in str(error).splitlines():
-            print(f"error: {shown(line)}", file=sys.stderr)
+            print(f"error: {printable(line)}", file=sys.stderr)
     except BrokenPipeError:  # as in `skylight score night/ | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130  # as the shell reports a program that Ctrl-C ended
     except OSError as error:
-        print(f"error: {shown(error.filename or '')}: {error.strerror}", file=sys.stderr)
+        print(f"error: {printable(error.filename or '')}: {error.strerror}", file=sys.stderr)
     return 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from skylight.errors import InputError
+from skylight.errors import InputError, printable
 from skylight.outputs import OutputNames, check_new_folder, writing
 
 STANDARD_INPUT = Path("-")
@@ -32,17 +32,12 @@ class Problems:
     def report(self, reason: object) -> None:
         """Print the reason, with the name of the file, in one line."""
         self.count += 1
-        tqdm.write(f"error: {shown(reason)}", file=sys.stderr)
+        tqdm.write(f"error: {printable(reason)}", file=sys.stderr)
 
     @property
     def status(self) -> int:
         """The exit status."""
         return 1 if self.count else 0
-
-
-def shown(text: object) -> str:
-    """Return a text for one line of a terminal: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 def add_outputs(parser: argparse.ArgumentParser, explained: str) -> None:
@@ -156,7 +151,7 @@ def _rounded(value: object) -> object:
 
 def print_row(cells: Iterable[object]) -> None:
     """Print a row of the results on the standard output, columns apart by blanks."""
-    words = (f"{cell:.4f}" if isinstance(cell, float) else shown(cell) for cell in cells)
+    words = (f"{cell:.4f}" if isinstance(cell, float) else printable(cell) for cell in cells)
     tqdm.write("  ".join(f"{word:<8}" for word in words).rstrip(), file=sys.stdout)
 
 

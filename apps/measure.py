@@ -28,7 +28,6 @@ from apps.files import (
     print_row,
     progress,
     result_table,
-    shown,
 )
 from skylight.errors import InputError
 
@@ -79,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         for path, image in progress(images, "measure", " galaxies"):
             fraction, heatmap = explain_galaxy(models, image, crop, bars.heatmaps)
             length, ends = measured_bar(heatmap, image, setting, crop)
-            row = {"file": shown(path), "bar_fraction": fraction, "length_petror90": length}
+            row = {"file": printable(path), "bar_fraction": fraction, "length_petror90": length}
             if petror90:
                 row["length_arcsec"] = length * petror90
             if explanations:
@@ -123,6 +122,6 @@ def draw(path: Path, heatmap: np.ndarray, ends: np.ndarray, row: dict, crop: int
     from skylight.galaxies.images import read_image
     from skylight.galaxies.plots import measured_bar
 
-    title = f"{shown(path.name)}: bar {row['bar_fraction']:.2f}, length {row['length_petror90']:.2f} PETROR90_R"
+    title = f"{printable(path.name)}: bar {row['bar_fraction']:.2f}, length {row['length_petror90']:.2f} PETROR90_R"
     title += f" = {row['length_arcsec']:.1f} arcsec" if "length_arcsec" in row else ""
     return measured_bar(np.asarray(read_image(path)), heatmap, ends, crop, title)

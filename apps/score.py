@@ -27,7 +27,6 @@ from apps.files import (
     print_row,
     progress,
     result_table,
-    shown,
 )
 from skylight.errors import InputError
 from skylight.rejected import Rejected
@@ -94,9 +93,9 @@ def row(alert: "Alert", score: float) -> dict:
     """Return the row of one alert in the table of results."""
     return {
         "candid": alert.candid,
-        "objectid": shown(alert.objectid),
+        "objectid": printable(alert.objectid),
         "score": score,
-        "source": shown(alert.source),
+        "source": printable(alert.source),
     }
 
 

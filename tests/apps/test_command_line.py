@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from apps.command_line import COMMANDS
-from apps.files import Explanations, existing, result_table, shown
+from apps.files import Explanations, existing, result_table
 from skylight import __version__
+from skylight.errors import printable
 from tests.apps.test_score import packet
 from tests.conftest import ROOT
 
@@ -138,8 +139,8 @@ def test_a_closed_pipe_ends_the_command_quietly(workplace):
 
 
 def test_what_cannot_be_printed_is_escaped():
-    assert shown("a\nb\x1b[31m é") == "a\\nb\\x1b[31m é"
-    assert shown(os.fsdecode(b"\xff.csv")) == "\\udcff.csv"
+    assert printable("a\nb\x1b[31m é") == "a\\nb\\x1b[31m é"
+    assert printable(os.fsdecode(b"\xff.csv")) == "\\udcff.csv"
 
 
 def test_tables_are_csv_or_json_and_numbers_have_six_digits(tmp_path):
