@@ -27,7 +27,7 @@ from apps.files import (
     progress,
     result_table,
 )
-from skylight.errors import InputError
+from skylight.errors import InputError, printable
 
 NETWORKS = Path("out/supernovae/networks")
 SHOWN = 4  # candidates in the figure of a chunk

@@ -29,7 +29,7 @@ from apps.files import (
     progress,
     result_table,
 )
-from skylight.errors import InputError
+from skylight.errors import InputError, printable
 
 OUT = Path("out/bars")
 SETTINGS, ESTIMATOR = OUT / "tables/barlength_correlations_test.csv", "averageheatmaps"

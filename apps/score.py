@@ -28,7 +28,7 @@ from apps.files import (
     progress,
     result_table,
 )
-from skylight.errors import InputError
+from skylight.errors import InputError, printable
 from skylight.rejected import Rejected
 
 if TYPE_CHECKING:
