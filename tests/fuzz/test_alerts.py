@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-import numpy as np
 
 from skylight.alerts import avro
 from skylight.alerts.packets import CUTOUTS, Alert, containers, packed, write
