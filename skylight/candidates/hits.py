@@ -85,9 +85,8 @@ def read_chunk(path: str | Path, labelled: bool = True) -> Chunk:
         if length != count:
             raise InputError(f"{path}: {name} has {length} rows, but {first} has {count}")
     stamps = np.stack(channels, axis=-1)
-    huge = np.abs(stamps) > LARGEST_PIXEL
-    if huge.any():
-        stamps[huge] = np.nan
+    if stamps.size and not (stamps.min() >= -LARGEST_PIXEL and stamps.max() <= LARGEST_PIXEL):  # also where one is NaN
+        stamps[np.abs(stamps) > LARGEST_PIXEL] = np.nan
     return Chunk(stamps, _labels(path, arrays["labels"], count) if "labels" in arrays else None)
 
 

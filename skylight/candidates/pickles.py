@@ -22,7 +22,7 @@ _TYPE = re.compile(r"[biufcSU][0-9]{1,6}")
 _HARMLESS = (
     *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "GLOBAL", "STACK_GLOBAL"),
     *("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT"),
     *("GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"),
@@ -185,6 +185,14 @@ class _Machine(pickle._Unpickler):
             raise ValueError("a function with other arguments than those of an array")
         self.stack[-1] = self.stack[-1](*arguments)
 
+    def _bytes(self) -> None:
+        """Read an array of bytes, where Python would first ask for the memory that it claims to need."""
+        size = int.from_bytes(self.read(8), "little")
+        content = self.read(size)
+        if len(content) != size:
+            raise ValueError(f"{size} bytes are claimed, {len(content)} are left")
+        self.append(content)
+
     def _refuse(self) -> None:
         raise ValueError("a step that no dictionary of arrays needs")
 
@@ -202,7 +210,7 @@ def _counted(step):
 def _steps() -> dict[int, object]:
     """Return the steps of the machine by their codes."""
     replaced = {"BUILD": _Machine._build, "REDUCE": _Machine._reduce, "DICT": _Machine._dict}
-    replaced |= {"SETITEM": _Machine._set_item, "SETITEMS": _Machine._set_items}
+    replaced |= {"SETITEM": _Machine._set_item, "SETITEMS": _Machine._set_items, "BYTEARRAY8": _Machine._bytes}
     steps = {code: _counted(_Machine._refuse) for code in range(256)}
     for name in _HARMLESS:
         code = getattr(pickle, name)[0]

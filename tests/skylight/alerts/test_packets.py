@@ -11,6 +11,7 @@ import pytest
 
 from skylight.alerts import packets as ztf_alerts
 from skylight.alerts.packets import CUTOUTS, alerts, containers, image, packed, write
+from skylight.alerts.triplets import triplets
 from skylight.errors import InputError
 from skylight.rejected import Rejected
 
@@ -331,6 +332,10 @@ def cards(**values) -> list[str]:
         (fits_of(*cards(NAXIS1=-63, NAXIS2=63), data=bytes(15876)), "not FITS"),
         (fits_of(*cards(NAXIS=0)), "no image of two axes"),
         (fits_of(*cards(NAXIS=999)), "not FITS"),
+        (
+            fits_of(*cards(NAXIS1=63, NAXIS2=63, GROUPS="#x?"), data=bytes(15876)),
+            "not FITS",
+        ),  # _CorruptedHDU of astropy
         (fits_of(*cards(NAXIS1=0, NAXIS2=63, GROUPS="T", PCOUNT=1, GCOUNT=3), data=bytes(999)), "not FITS"),
         (gzip.compress(bytes(100_000_000)), "unpacks to more than 1048576 bytes"),
         (gzip.compress(packed(np.ones((63, 63)))), "gzipped twice"),
@@ -360,3 +365,11 @@ def test_a_cutout_in_two_parts_with_padding_is_read_as_before():
     pixels = np.arange(63.0 * 63).reshape(63, 63).astype(np.float32)
     raw = gzip.decompress(packed(pixels))
     assert np.array_equal(image(gzip.compress(raw[:7000]) + gzip.compress(raw[7000:]) + bytes(50)), pixels)
+
+
+def test_a_corrupt_card_in_one_cutout_rejects_one_alert(tmp_path):
+    corrupt = fits_of(*cards(NAXIS1=63, NAXIS2=63, GROUPS="#x?"), data=bytes(15876))
+    write(tmp_path / "a.avro", [packet(1), packet(2) | {"cutoutTemplate": corrupt}, packet(3)])
+    first, second, third = triplets(alerts([tmp_path / "a.avro"]))
+    assert (first[0].candid, third[0].candid) == (1, 3)
+    assert second.id == "2" and second.reason.startswith("cutoutTemplate: not FITS")

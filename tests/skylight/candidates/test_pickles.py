@@ -97,6 +97,7 @@ LARGE = b"\x8a\x08" + struct.pack("<q", 2**40)
         (b"\x80\x02K\x01r" + struct.pack("<I", 2**31 - 1) + b".", "must be a dictionary of arrays, got int"),
         (b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x.", "not a whole pickle"),
         (b"\x80\x05\x96" + struct.pack("<Q", 2**62) + b"x.", "not a whole pickle"),
+        (b"\x80\x05\x96" + struct.pack("<Q", 2**32) + b"x.", "4294967296 bytes are claimed, 2 are left"),
         (b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b"x.", "not a whole pickle"),
         (b"\x80\x02B" + struct.pack("<I", 2**31 - 1) + b".", "not a whole pickle"),
         (b"\x80\x02" + b"]" * 2_000_000 + b".", "more than 300000 steps"),
@@ -133,5 +134,5 @@ def test_steps_are_named_as_pickletools_names_them():
     used = {code.name for p in range(6) for code, *_ in pickletools.genops(pickle.dumps(arrays, protocol=p))}
     from skylight.candidates import pickles
 
-    known = set(pickles._HARMLESS) | {"BUILD", "REDUCE", "DICT", "SETITEM", "SETITEMS"}
+    known = set(pickles._HARMLESS) | {"BUILD", "REDUCE", "DICT", "SETITEM", "SETITEMS", "BYTEARRAY8"}
     assert used <= known
