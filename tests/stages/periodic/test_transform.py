@@ -1,5 +1,6 @@
 """The stage `periodic.transform` on small surveys: what it counts, and what it refuses before it writes anything."""
 
+import copy
 import json
 import os
 import subprocess
@@ -30,7 +31,12 @@ def place(tmp_path):
         "columns": {"time": "mjd", "mag": "mag", "magerr": "magerr"},
         "labels": {"path": "labels.csv", "id": "id", "class": "class", "classes": {"a": "EW", "b": "RRab"}},
     }
-    set_params(tmp_path / "params.yaml", {"periodic.data": data, "periodic.transfer.surveys": {"mine": data}})
+    settings = {
+        "periodic.data": data,
+        "periodic.transfer.surveys": {"mine": copy.deepcopy(data)},
+        "periodic.classes": ["EW", "RRab"],
+    }
+    set_params(tmp_path / "params.yaml", settings)
     return tmp_path
 
 
@@ -54,10 +60,14 @@ def test_the_metrics_have_dropped_rows_only_where_there_are_any(place):
 
 
 def test_a_survey_without_labels_is_not_for_training(place):
-    set_params(place / "params.yaml", {"periodic.data.labels": None, "periodic.transfer.surveys.mine.labels": None})
+    settings = (place / "params.yaml").read_text()
+    set_params(place / "params.yaml", {"periodic.data.labels": None})
     done = transform(place)
     assert done.returncode == 1 and not (place / "data").exists() and not (place / "out").exists()
-    assert done.stderr == "error: periodic.data.labels: null, but training needs the classes of the objects\n"
+    message = "error: periodic: data.labels: must not be null, the network is trained on this survey\n"
+    assert done.stderr == message
+    (place / "params.yaml").write_text(settings)
+    set_params(place / "params.yaml", {"periodic.transfer.surveys.mine.labels": None})
     assert transform(place, "--survey", "mine").returncode == 0
 
 
