@@ -23,7 +23,7 @@ verify: .venv/user
 
 # All that is shared; the simulated surveys are not, and are made again (docs/remotes.md).
 pull: .venv/user
-	@$(BIN)/dvc config core.remote > /dev/null 2>&1 || { echo "error: there is no remote to fetch from; add one with: .venv/bin/dvc remote add --default NAME URL (docs/remotes.md)" >&2; exit 1; }
+	@$(BIN)/dvc remote default > /dev/null 2>&1 || { echo "error: there is no remote to fetch from; add one with: .venv/bin/dvc remote add --default NAME URL (docs/remotes.md)" >&2; exit 1; }
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -v -e '-simulate$$')
 
 test: .venv/dev

@@ -1,6 +1,7 @@
 """The library alone, as `pip install git+<repository>` installs it: whole, with no import beyond its dependencies."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -44,7 +45,10 @@ def run(installed: Path, *command: str) -> subprocess.CompletedProcess:
     """Run a command of the new environment in an empty folder."""
     (installed / "empty").mkdir(exist_ok=True)
     path = str(installed / "venv/bin" / command[0])
-    return subprocess.run([path, *command[1:]], cwd=installed / "empty", capture_output=True, text=True)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}  # it may have the repository
+    return subprocess.run(
+        [path, *command[1:]], cwd=installed / "empty", env=environment, capture_output=True, text=True
+    )
 
 
 @pytest.mark.slow

@@ -134,6 +134,8 @@ main()
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Ctrl-C is ignored by all that a shell has started in the background, as a test run may be.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(lambda: len(list(tmp_path.glob("worker*"))) >= (1 if threads else 2))
     time.sleep(0.5)

@@ -24,7 +24,7 @@ DATA, STAGES = "data/processed/periodic", {"periodic-simulate", "periodic-transf
     r"^\t(.*dvc pull.*)$", (ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$$", "$"), re.M
 )
 (GUARD,) = re.findall(
-    r"^\t@(.*core\.remote.*)$", (ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$$", "$"), re.M
+    r"^\t@(.*dvc remote default .*)$", (ROOT / "Makefile").read_text().replace("$(BIN)/", "").replace("$$", "$"), re.M
 )
 pytestmark = pytest.mark.slow
 
