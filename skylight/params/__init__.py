@@ -200,7 +200,7 @@ def _line(model: type[Section], fault: dict, name: str = "") -> str:
     kind, got, limits = fault["type"], _got(fault["input"]), fault.get("ctx", {})
     location = tuple(part for part in fault["loc"] if part != "[key]")  # the key itself is faulty, not its value
     keys, section = _walk(model, location)
-    key = ".".join(_cut(printable(part)) for part in ([name] if name else []) + keys) or "params.yaml"
+    key = ".".join(_cut(printable(part), 200) for part in ([name] if name else []) + keys) or "params.yaml"
     if kind in ("extra_forbidden", "invalid_key"):
         return f"{key}: unknown key (known here: {', '.join(sorted(_fields(section)))})"
     if kind == "missing":
@@ -215,11 +215,11 @@ def _line(model: type[Section], fault: dict, name: str = "") -> str:
 
 def _got(value: object) -> str:
     """Show a value in a message: at most 100 characters."""
-    return _cut(repr(value))
+    return _cut(repr(value), 100)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 100 else f"{text[:97]}..."
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _walk(annotation: object, location: tuple) -> tuple[list, object]:

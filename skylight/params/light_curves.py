@@ -34,7 +34,15 @@ def _delimiter(text: str) -> str:
 def _printable(path: str) -> str:
     if not path or not path.isprintable():
         raise ValueError(f"must be a path without control characters, got {path!r}")
+    _check_length(path)
     return path
+
+
+def _check_length(path: str) -> None:
+    """Check that a file system can have the path: it takes names of at most 255 bytes."""
+    longest = max(len(part.encode(errors="surrogateescape")) for part in path.split("/"))
+    if longest > 255 or len(path) > 4000:
+        raise ValueError(f"must be a path of names of at most 255 bytes, got {len(path)} characters")
 
 
 def _inside(path: str) -> str:
@@ -42,6 +50,7 @@ def _inside(path: str) -> str:
     parts = PurePosixPath(path)
     if not parts.parts or parts.is_absolute() or ".." in parts.parts or not path.isprintable():
         raise ValueError(f"must be a path inside the survey's path, got {path!r}")
+    _check_length(path)
     return path
 
 

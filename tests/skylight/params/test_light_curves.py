@@ -82,3 +82,11 @@ def test_positions_and_numbers_of_rows_are_bounded(value):
         params.check(FilesLayout, FILES | {"columns": COLUMNS | {"time": value}})
     with pytest.raises(InputError, match=r"^skip_rows: must be at most 1e\+06"):
         params.check(FilesLayout, FILES | {"skip_rows": 10**30})
+
+
+@pytest.mark.parametrize("key", ["path", "files"])
+def test_a_name_that_no_file_system_can_have_is_refused_by_key(key):
+    name = "9" * 256 + ("{id}" if key == "files" else "")
+    with pytest.raises(InputError, match=rf"^{key}: must be a path of names of at most 255 bytes, got \d+ characters"):
+        params.check(FilesLayout, FILES | {key: name})
+    params.check(FilesLayout, FILES | {"path": "9" * 255})
