@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from skylight.alerts.triplets import triplets
 from skylight.rejected import Rejected
 from tests.skylight.alerts.test_avro import container, long
 from tests.skylight.alerts.test_packets import packet
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = settings(
     max_examples=int(os.environ.get("SKYLIGHT_FUZZ_EXAMPLES", "200")),

@@ -17,6 +17,8 @@ from skylight.errors import InputError
 from skylight.galaxies import catalogue as survey
 from skylight.galaxies.questions import ANSWERS
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("SKYLIGHT_FUZZ_EXAMPLES", "200"))
 SECONDS = 5
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -18,6 +18,8 @@ from skylight.candidates import hits
 from skylight.errors import InputError
 from tests.fuzz.test_alerts import mutated
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = settings(
     max_examples=int(os.environ.get("SKYLIGHT_FUZZ_EXAMPLES", "200")),
     deadline=5000,

@@ -24,6 +24,8 @@ from skylight.light_curves.reading import file_format, open_survey
 from skylight.params.light_curves import CrtsLayout, FilesLayout, TableLayout
 from skylight.rejected import Rejected
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("SKYLIGHT_FUZZ_EXAMPLES", "200"))
 SECONDS = 5
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)

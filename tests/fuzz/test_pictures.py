@@ -23,6 +23,8 @@ from PIL import Image, PngImagePlugin
 from skylight.errors import InputError
 from skylight.galaxies.images import read_image
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("SKYLIGHT_FUZZ_EXAMPLES", "200"))
 SECONDS, KILOBYTES = 5, 2**20
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -27,6 +27,8 @@ from skylight.attribution.pix2pixai import (
 from skylight.errors import InputError
 from skylight.training.fit import deterministic
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def same_bytes():

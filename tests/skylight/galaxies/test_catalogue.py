@@ -17,6 +17,8 @@ from skylight.galaxies.transform import write_part
 from skylight.rejected import RejectionLog
 from skylight.simulations import galaxy_zoo as simulation
 
+pytestmark = pytest.mark.slow
+
 SMALL = simulation.SurveyPlan(
     training=12,
     test=5,
