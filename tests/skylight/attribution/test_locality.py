@@ -44,6 +44,7 @@ def both(model, images, run, monkeypatch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("patch", [(1, 1), (4, 3)])
+@pytest.mark.slow
 def test_occlusion_with_windows_equals_occlusion_with_full_passes(name, patch, monkeypatch):
     keras.utils.set_random_seed(3)
     model = NETWORKS[name]()

@@ -50,6 +50,7 @@ def test_deep_shap_equals_that_of_shap(classifier, images, typical):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 9, 100])
+@pytest.mark.slow
 def test_deep_shap_is_complete(batch_size, classifier, images, typical):
     for model in (classifier, residual()):
         maps = deep_shap(model, images, TARGETS, background=typical, batch_size=batch_size)

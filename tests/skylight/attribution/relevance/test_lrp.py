@@ -139,6 +139,7 @@ def literal_chain(model, image, target, rules):
         ("epsilon_alpha2_beta1", (literal.alphabeta, 2, 1), (literal.epsilon, 1e-6), (literal.epsilon, 1e-6)),
     ],
 )
+@pytest.mark.slow
 def test_a_whole_network_equals_the_literal_chain_of_its_layers(model, images, rule, conv, mean, dense):
     ours = lrp(model, images, 2, rule=rule)
     rules = {"conv": conv, "separable": conv, "mean": mean, "dense": dense}
