@@ -3,7 +3,6 @@
 import gzip
 import io
 import os
-import resource
 import time
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from skylight.alerts import avro
 from skylight.alerts.packets import CUTOUTS, Alert, containers, packed, write
 from skylight.alerts.triplets import triplets
 from skylight.rejected import Rejected
+from tests.memory import forget_peak, peak
 from tests.skylight.alerts.test_avro import container, long
 from tests.skylight.alerts.test_packets import packet
 
@@ -43,10 +43,10 @@ def good() -> bytes:
 
 def read(content: bytes) -> list:
     """Read a stream to triplets, and check what the promise says."""
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    before, start = forget_peak(), time.process_time()
     found = list(triplets(containers(io.BytesIO(content), "s")))
     assert time.process_time() - start < SECONDS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY
+    assert peak() - before < MEMORY
     for each in found:
         if isinstance(each, Rejected):
             assert each.reason and "\n" not in each.reason and len(each.reason) < 400

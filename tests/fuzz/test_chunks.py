@@ -3,7 +3,6 @@
 import io
 import os
 import pickle
-import resource
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ from skylight.arrays import read_npy
 from skylight.candidates import hits
 from skylight.errors import InputError
 from tests.fuzz.test_alerts import mutated
+from tests.memory import forget_peak, peak
 
 pytestmark = pytest.mark.slow
 
@@ -46,13 +46,13 @@ def refused_or(reader, content: bytes, name: str) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
-        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+        before, start = forget_peak(), time.process_time()
         try:
             reader(path)
         except InputError as error:
             assert str(path) in str(error) and "\n" not in str(error)
         assert time.process_time() - start < SECONDS
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEMORY
+        assert peak() - before < MEMORY
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 5])

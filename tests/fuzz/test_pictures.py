@@ -7,7 +7,6 @@ import gzip
 import io
 import os
 import re
-import resource
 import struct
 import time
 import warnings
@@ -22,6 +21,7 @@ from PIL import Image, PngImagePlugin
 
 from skylight.errors import InputError
 from skylight.galaxies.images import read_image
+from tests.memory import forget_peak, peak
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,7 @@ def hostile_cards(draw) -> bytes:
 def check(data: bytes, path) -> None:
     """Read a file; the answer is a picture or one line."""
     path.write_bytes(data)
-    start, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, before = time.process_time(), forget_peak()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -166,7 +166,7 @@ def check(data: bytes, path) -> None:
     except InputError as error:
         assert str(error).startswith(f"{path}: ") and "\n" not in str(error) and len(str(error)) < len(str(path)) + 400
     assert time.process_time() - start < SECONDS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < KILOBYTES
+    assert peak() - before < KILOBYTES
 
 
 @pytest.mark.parametrize("good", [*PICTURES, *FITS[:-5], *FITS[-4:-1]], ids=lambda data: str(len(data)))
