@@ -191,7 +191,7 @@ class Accounting:
 def eagerly(model, images, targets, rule):
     """Run LRP without compiling it, which is faster for a single run."""
     graph = fold(walk(score_model(model)))
-    propagate = relevance.propagation(graph, assign(rule, graph), tf.float32)
+    propagate = relevance.propagation(graph, assign(rule, graph), Score("logit", "linear"), tf.float32)
     return next(iter(propagate(tf.constant(images), tf.constant(targets)).values())).numpy()
 
 
