@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
             probability = np.mean(each_network, axis=0)
             figure = {}
             if explanations:
-                maps = relevance(models[0], images, rows, count, supernovae.heatmaps.rule)
+                maps = relevance(models[0], images, rows, count, supernovae.heatmaps)
                 drawn = draw(path, images, maps[rows], snr, each_network[0], supernovae.heatmaps.rule)
                 figure = {"figure": explanations.save(path.stem, drawn, relevance=maps)}
             for row, *values in zip(rows.tolist(), snr.tolist(), probability.tolist(), strict=True):
@@ -94,12 +94,12 @@ def read(path: Path, problems: Problems) -> tuple[np.ndarray, np.ndarray, int]:
     return chunk.stamps, rows, len(rows) + len(bad)
 
 
-def relevance(model, images: np.ndarray, rows: np.ndarray, count: int, rule: str) -> np.ndarray:
+def relevance(model, images: np.ndarray, rows: np.ndarray, count: int, settings) -> np.ndarray:
     """Compute the maps (N, 21, 21, 4) of a chunk of ``count`` candidates."""
     from skylight.attribution.relevance import lrp
 
     maps = np.full((count, *images.shape[1:]), np.nan, np.float32)
-    maps[rows] = lrp(model, images, rule=rule)
+    maps[rows] = lrp(model, images, rule=settings.rule, score=settings.score)
     return maps
 
 

@@ -99,12 +99,14 @@ def row(path: Path, curve, probabilities: np.ndarray, classes: list[str]) -> dic
 
 def explain(model, batch: list, images: np.ndarray, rows: list[dict], explanations: Explanations, periodic) -> None:
     """Write the figure and the maps of each object, and add the name of the figure to its row."""
-    from skylight.light_curves.explain import explain_images
+    from skylight.light_curves.explain import DRAWN, explain_images
     from skylight.light_curves.plots import explained_curve
 
-    maps = explain_images(model, images, None, np.load(BACKGROUND))
+    score = periodic.heatmaps.score
+    maps = explain_images(model, images, None, np.load(BACKGROUND), score)
     for index, ((path, curve), values) in enumerate(zip(batch, rows, strict=True)):
         own = {name: stack[index] for name, stack in maps.items()}
+        drawn = {name: own[name] for name in DRAWN}
         title = f"{printable(path.name)}: {values['class']} (p = {values[values['class']]:.2f})"
-        figure = explained_curve(curve, images[index, ..., 0], own, title, periodic.dmdt)
+        figure = explained_curve(curve, images[index, ..., 0], drawn, title, periodic.dmdt, score)
         values["figure"] = explanations.save(path.stem, figure, **own)

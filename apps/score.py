@@ -47,6 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the alerts and return the exit status."""
+    from skylight import params
+
     problems = Problems()
     check_outputs(arguments, [*arguments.files, arguments.weights])
     check_made(arguments.weights, "realbogus-train")
@@ -62,13 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = load_vgg6(arguments.weights)
     explanations = Explanations(arguments.explain) if arguments.explain else None
+    score = params.load().realbogus.heatmaps.score if explanations else None
     columns = ["candid", "objectid", "score", "source", *(["figure"] if explanations else [])]
     with result_table(arguments.out, columns) as write:
         stream = progress(each_path(paths), "score", " alerts")
         for scored, triplets, scores, rejected in score_stream(model, stream):
             rows = [row(alert, score) for alert, score in zip(scored, scores.tolist(), strict=True)]
             if explanations and rows:
-                explain(model, triplets, rows, explanations)
+                explain(model, triplets, rows, explanations, score)
             for each in rows:
                 print_row([each["candid"], each["score"]])
                 write(each)
@@ -99,18 +102,20 @@ def row(alert: "Alert", score: float) -> dict:
     }
 
 
-def explain(model, triplets: np.ndarray, rows: list[dict], explanations: Explanations) -> None:
+def explain(model, triplets: np.ndarray, rows: list[dict], explanations: Explanations, score: str) -> None:
     """Write the figure and the maps of each alert, and add the name of the figure to its row.
 
-    The maps explain the predicted class, or the score where the network has one output.
+    The maps explain the predicted class.
     """
     from skylight.alerts.explain import explain_triplets
     from skylight.alerts.plots import nine_panels
     from skylight.alerts.triplets import CLASSES
 
-    maps = explain_triplets(model, triplets, None, np.load(BACKGROUND))
+    maps = explain_triplets(model, triplets, None, np.load(BACKGROUND), score)
     for index, values in enumerate(rows):
         own = {name: stack[index] for name, stack in maps.items()}
-        explained = "real" if model.output_shape[1] == 1 else CLASSES[int(values["score"] >= 0.5)]
+        explained = CLASSES[int(values["score"] >= 0.5)]
         title = f"{values['candid']}: score {values['score']:.4f}; maps of {explained}"
-        values["figure"] = explanations.save(str(values["candid"]), nine_panels(triplets[index], own, title), **own)
+        values["figure"] = explanations.save(
+            str(values["candid"]), nine_panels(triplets[index], own, title, score), **own
+        )

@@ -59,14 +59,21 @@ def diverging_norm(values: np.ndarray, percentile: float = 99.5) -> colors.Norma
     return colors.Normalize(-limit, limit)
 
 
-# What the maps of an explanation are called in figures, and which of them have a sign.
+# What the maps of an explanation are called in figures, what their values are, and which of them have a sign.
 MAP_TITLES = {
-    "gradcam": "Grad-CAM",
-    "saliency": "saliency\n|d score / d input|",
-    "blanking": "blanking\n(drop in probability)",
-    "deep_shap": "SHAP\n(share of the score)",
+    "gradcam": ("Grad-CAM", "of the {score}"),
+    "hirescam": ("HiResCAM", "of the {score}"),
+    "saliency": ("saliency", "|d {score} / d input|"),
+    "blanking": ("blanking", "(drop in probability)"),
+    "deep_shap": ("SHAP", "(share of the {score})"),
 }
-SIGNED_MAPS = ("blanking", "deep_shap")
+SCORE_TITLES = {"logit": "logit", "log_odds": "log-odds", "probability": "probability"}
+SIGNED_MAPS = ("hirescam", "blanking", "deep_shap")
+
+
+def map_title(name: str, score: str) -> str:
+    """Return the title of a map in two lines: its method, and what its values are for this score."""
+    return "\n".join(MAP_TITLES[name]).format(score=SCORE_TITLES[score])
 
 
 def map_scale(name: str, values: np.ndarray, percentile: float = 99.5) -> tuple[colors.Normalize, str]:

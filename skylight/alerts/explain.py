@@ -7,7 +7,9 @@ from skylight.attribution import blanking, deep_shap, gradcam, saliency
 MAPS = ("gradcam", "saliency", "blanking", "deep_shap")
 
 
-def explain_triplets(model, triplets: np.ndarray, targets: np.ndarray | None, background: np.ndarray) -> dict:
+def explain_triplets(
+    model, triplets: np.ndarray, targets: np.ndarray | None, background: np.ndarray, score: str
+) -> dict:
     """Compute the four maps of each triplet.
 
     Parameters
@@ -19,6 +21,8 @@ def explain_triplets(model, triplets: np.ndarray, targets: np.ndarray | None, ba
         Class to explain; ``None`` for the predicted ones.
     background : (B, 63, 63, 3) float32
         Triplets that SHAP compares with.
+    score : str
+        What is explained, see `skylight.attribution.scoring.Score`. Blanking always explains the probability.
 
     Returns
     -------
@@ -27,8 +31,8 @@ def explain_triplets(model, triplets: np.ndarray, targets: np.ndarray | None, ba
         Saliency is the maximum over the three cutouts, as published.
     """
     return {
-        "gradcam": gradcam(model, triplets, targets, layer="conv4"),
-        "saliency": saliency(model, triplets, targets).max(axis=-1, keepdims=True),
+        "gradcam": gradcam(model, triplets, targets, layer="conv4", score=score),
+        "saliency": saliency(model, triplets, targets, score=score).max(axis=-1, keepdims=True),
         "blanking": blanking(model, triplets, targets),
-        "deep_shap": deep_shap(model, triplets, targets, background=background),
+        "deep_shap": deep_shap(model, triplets, targets, background=background, score=score),
     }

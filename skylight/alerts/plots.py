@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from skylight import plotting
 from skylight.alerts.triplets import CHANNELS, CLASSES, FILLING
-from skylight.plotting import MAP_TITLES, draw_map, map_scale
+from skylight.plotting import MAP_TITLES, SCORE_TITLES, draw_map, map_scale, map_title
 
 MASKED = "#d8b365"
 
@@ -38,7 +38,7 @@ def draw_triplet(axes: list[Axes], triplet: np.ndarray, titles: bool = True) -> 
             ax.set_title(name)
 
 
-def nine_panels(triplet: np.ndarray, maps: dict[str, np.ndarray], title: str) -> Figure:
+def nine_panels(triplet: np.ndarray, maps: dict[str, np.ndarray], title: str, score: str) -> Figure:
     """Draw the published figure of one alert: its cutouts; Grad-CAM, saliency and blanking; SHAP of each cutout.
 
     Parameters
@@ -47,16 +47,18 @@ def nine_panels(triplet: np.ndarray, maps: dict[str, np.ndarray], title: str) ->
     maps : dict
         Name -> map of this alert, (63, 63, 1); ``deep_shap`` is (63, 63, 3).
     title : str
+    score : str
+        What the maps explain.
     """
     figure, axes = plt.subplots(3, 3, figsize=(plotting.PAGE, plotting.PAGE * 0.93))
     draw_triplet(list(axes[0]), triplet)
     for ax, name in zip(axes[1], ("gradcam", "saliency", "blanking"), strict=True):
         draw_map(figure, ax, maps[name][..., 0], map_scale(name, maps[name]))
-        ax.set(xticks=[], yticks=[], title=MAP_TITLES[name])
+        ax.set(xticks=[], yticks=[], title=map_title(name, score))
     scale = map_scale("deep_shap", maps["deep_shap"], percentile=99.9)  # one scale, to compare the cutouts
     for channel, (ax, name) in enumerate(zip(axes[2], CHANNELS, strict=True)):
         draw_map(figure, ax, maps["deep_shap"][..., channel], scale)
-        ax.set(xticks=[], yticks=[], title=f"SHAP of {name}\n(share of the score)")
+        ax.set(xticks=[], yticks=[], title=f"SHAP of {name}\n(share of the {SCORE_TITLES[score]})")
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -142,7 +144,7 @@ def class_maps(table: pd.DataFrame, differences: dict[str, np.ndarray], generate
             picture.set(xticks=[], yticks=[])
             picture.set_title(f"similarity {row.score:.2f}", fontsize=7)
     for kind, image, picture in zip(kinds, axes[0, ::2], axes[0, 1::2], strict=True):
-        title = MAP_TITLES[kind].split("\n")[0] + (" of DIFF" if kind == "deep_shap" else "")
+        title = MAP_TITLES[kind][0] + (" of DIFF" if kind == "deep_shap" else "")
         picture.set_title(f"{title}\n{picture.get_title()}", fontsize=8)
         image.set_title("DIFF", fontsize=8)
     for ax, subcategory in zip(axes[:, 0], subcategories, strict=True):

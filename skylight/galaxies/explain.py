@@ -36,7 +36,7 @@ def bar_heatmaps(model: keras.Model, images: np.ndarray, crop: int, settings: He
     if settings.brightness is not None:
         images = equally_bright(images, crop, settings.brightness)
     inputs, target = images.astype(np.float32) / 255, ANSWERS.index(BAR)
-    noise = {"noise": settings.smooth_noise, "seed": settings.seed + first}
+    noise = {"noise": settings.smooth_noise, "seed": settings.seed + first, "score": settings.score}
     if settings.symmetries:
         moved = {"copies": settings.smooth_samples, "shift": settings.shift}
         maps = symmetrised(smoothgrad, model, inputs, target, samples=1, **moved, **noise)

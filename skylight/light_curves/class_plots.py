@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib import colors
 from matplotlib.figure import Figure
 
+from skylight.light_curves.explain import DRAWN
 from skylight.light_curves.plots import DMDT_LABEL, counts_scale, draw_map, grid_of_maps, map_of_each_class, panels
 from skylight.params.periodic import Dmdt
 from skylight.plotting import COLOURS, MAP_TITLES, PAGE, map_scale
@@ -16,14 +17,13 @@ from skylight.plotting import COLOURS, MAP_TITLES, PAGE, map_scale
 STYLES = {
     "lighting": ("lighting", {"color": COLOURS[4]}),
     "maximization": ("activation maximization", {"color": COLOURS[2]}),
-    "pix2pixai_gradcam": ("pix2piXAI, Grad-CAM", {"color": COLOURS[5], "marker": "s"}),
+    "pix2pixai_hirescam": ("pix2piXAI, HiResCAM", {"color": COLOURS[5], "marker": "s"}),
     "pix2pixai_saliency": ("pix2piXAI, saliency", {"color": COLOURS[3], "marker": "^"}),
     "pix2pixai_blanking": ("pix2piXAI, blanking", {"color": COLOURS[1], "marker": "v"}),
     "pix2pixai_deep_shap": ("pix2piXAI, SHAP", {"color": COLOURS[0], "marker": "D"}),
     "mean_image": ("brightest cells of the mean image", {"color": "black", "linestyle": "--", "marker": ""}),
     "random": ("random cells", {"color": COLOURS[6], "linestyle": ":", "marker": ""}),
 }
-SHORT_TITLES = {name: title.splitlines()[0] for name, title in MAP_TITLES.items()}
 
 
 def plain_scale(image: np.ndarray) -> tuple[colors.Normalize, str]:
@@ -46,20 +46,20 @@ def overview(
     pictures : mapping
         ``lighting`` and ``maximization`` -> (classes, rows, columns) array.
     generated : (4, classes, rows, columns) array
-        By kind of map, in the order of `skylight.plotting.MAP_TITLES`.
+        By kind of map, in the order of `skylight.light_curves.explain.DRAWN`.
     table : DataFrame
         ``class``, ``map``, ``score`` and ``note`` (why there is no picture), one row per class and kind of map.
     classes : sequence of str
     grid : Dmdt
     """
     titles = ["lighting\n(probability)", "activation\nmaximization"]
-    titles += [f"pix2piXAI\n{title}" for title in SHORT_TITLES.values()]
+    titles += [f"pix2piXAI\n{MAP_TITLES[name][0]}" for name in DRAWN]
     figure, axes = grid_of_maps(classes, titles, PAGE * 1.5)
     rows = table.set_index(["class", "map"])
     for index, (line, class_name) in enumerate(zip(axes, classes, strict=True)):
         for ax, maps in zip(line, pictures.values(), strict=False):
             draw_map(figure, ax, maps[index], plain_scale(maps[index]), grid, every=4)
-        for ax, name, maps in zip(line[2:], MAP_TITLES, generated, strict=True):
+        for ax, name, maps in zip(line[2:], DRAWN, generated, strict=True):
             row = rows.loc[(class_name, name)]
             scale = map_scale(name, np.nan_to_num(maps[index]))
             draw_map(figure, ax, maps[index], scale, grid, every=4, missing=row["note"])
@@ -84,7 +84,7 @@ def shown_objects(
     classes : sequence of str
     grid : Dmdt
     """
-    title = SHORT_TITLES[name]
+    title = MAP_TITLES[name][0]
     titles = [f"dmdt image\n({DMDT_LABEL})", f"its {title}\n(1: largest value)", "map by the GAN\n(same scale)"]
     figure, axes = grid_of_maps(list(table["class"]), titles, PAGE)
     for line, (_, row) in zip(axes, table.iterrows(), strict=True):

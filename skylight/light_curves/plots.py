@@ -115,11 +115,13 @@ def mean_dmdt(means: np.ndarray, objects: pd.DataFrame, grid: Dmdt) -> Figure:
     )
 
 
-def class_summary(maps: np.ndarray, name: str, summary: str, objects: Mapping[str, int], grid: Dmdt) -> Figure:
+def class_summary(
+    maps: np.ndarray, name: str, summary: str, objects: Mapping[str, int], grid: Dmdt, score: str
+) -> Figure:
     """Draw the mean or median map of each class; ``objects`` is the number of objects by class name."""
     titles = [f"{class_name} ({count})" for class_name, count in objects.items()]
     scales = [plotting.map_scale(name, np.nan_to_num(values)) for values in maps]
-    label = f"{summary} of {plotting.MAP_TITLES[name]}".replace("\n", " ")
+    label = f"{summary} of {plotting.map_title(name, score)}".replace("\n", " ")
     return map_of_each_class(maps, titles, scales, label, grid)
 
 
@@ -193,8 +195,10 @@ def confusions(counts: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def example_maps(objects: pd.DataFrame, images: np.ndarray, maps: Mapping[str, np.ndarray], grid: Dmdt) -> Figure:
-    """Draw one row per object: its dmdt image and the four maps of it.
+def example_maps(
+    objects: pd.DataFrame, images: np.ndarray, maps: Mapping[str, np.ndarray], grid: Dmdt, score: str, note: str
+) -> Figure:
+    """Draw one row per object: its dmdt image and the maps of it.
 
     Parameters
     ----------
@@ -204,21 +208,26 @@ def example_maps(objects: pd.DataFrame, images: np.ndarray, maps: Mapping[str, n
     maps : mapping
         Key of `skylight.plotting.MAP_TITLES` -> (N, rows, columns) array.
     grid : Dmdt
+    score : str
+        What the maps explain.
+    note : str
+        A sentence below the panels.
     """
     labels = [f"{row[0]}\np = {row[1]:.2f}" for row in objects[["class", "probability"]].itertuples(index=False)]
-    titles = [f"dmdt\n({DMDT_LABEL})", *(plotting.MAP_TITLES[name] for name in maps)]
+    titles = [f"dmdt\n({DMDT_LABEL})", *(plotting.map_title(name, score) for name in maps)]
     figure, axes = grid_of_maps(labels, titles, plotting.PAGE * 1.25)
     for index, line in enumerate(axes):
         draw_map(figure, line[0], images[index], counts_scale(images[index]), grid, every=4)
         for ax, (name, values) in zip(line[1:], maps.items(), strict=True):
             draw_map(figure, ax, values[index], plotting.map_scale(name, values[index]), grid, every=4)
+    figure.supxlabel(f"dt (days)\n{note}", fontsize=9)
     return figure
 
 
 def explained_curve(
-    curve: LightCurve, image: np.ndarray, maps: Mapping[str, np.ndarray], title: str, grid: Dmdt
+    curve: LightCurve, image: np.ndarray, maps: Mapping[str, np.ndarray], title: str, grid: Dmdt, score: str
 ) -> Figure:
-    """Draw one object: its light curve, its dmdt image and the four maps of it.
+    """Draw one object: its light curve, its dmdt image and four maps of it.
 
     Parameters
     ----------
@@ -228,12 +237,16 @@ def explained_curve(
         Key of `skylight.plotting.MAP_TITLES` -> (rows, columns) array.
     title : str
     grid : Dmdt
+    score : str
+        What the maps explain.
     """
     figure, axes = plt.subplots(2, 3, figsize=(plotting.PAGE * 1.3, 5))
     show_light_curve(axes[0, 0], curve.time, curve.mag, curve.magerr)
     axes[0, 0].set_title(f"light curve, {len(curve)} points")
     drawn = {f"dmdt image\n({DMDT_LABEL})": (image, counts_scale(image))}
-    drawn |= {plotting.MAP_TITLES[name]: (values, plotting.map_scale(name, values)) for name, values in maps.items()}
+    drawn |= {
+        plotting.map_title(name, score): (values, plotting.map_scale(name, values)) for name, values in maps.items()
+    }
     for ax, (name, (values, scale)) in zip(axes.flat[1:], drawn.items(), strict=True):
         draw_map(figure, ax, values, scale, grid, every=3)
         ax.set(title=name, xlabel="dt (days)", ylabel="dm (mag)")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from skylight.errors import InputError
-from skylight.params.section import InputPath, Name, Section, Seed
+from skylight.params.section import InputPath, Name, Score, Section, Seed
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 RESERVED = {"control", "ensemble", "averageheatmaps", "averagemeasurements"}
@@ -97,6 +97,7 @@ class Train(Section):
 class Heatmaps(Section):
     """SmoothGrad maps of the answer "there is a bar"."""
 
+    score: Score
     smooth_samples: int = Field(ge=1)
     smooth_noise: float = Field(ge=0)
     brightness: Fraction | None = Field(description="luminance that all galaxies are scaled to first; null: no scaling")

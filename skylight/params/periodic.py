@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from skylight.outputs import FORMULA
 from skylight.params.light_curves import Data
-from skylight.params.section import Name, Section, Seed, input_path
+from skylight.params.section import input_path, Name, Score, Section, Seed
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -89,6 +89,7 @@ class Examples(Section):
 class Heatmaps(Section):
     """The explanations of single objects."""
 
+    score: Score
     min_probability: Fraction
     max_objects_per_class: int = Field(ge=1)
     background: int = Field(ge=1)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from skylight.params.section import InputPath, Section, Seed
+from skylight.params.section import InputPath, Score, Section, Seed
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -56,6 +56,7 @@ class Subcategories(Section):
 class Heatmaps(Section):
     """The explanations of single alerts."""
 
+    score: Score
     max_misclassified: int = Field(ge=0)
     min_probability: Share
     max_objects_per_subcategory: int = Field(ge=1)

@@ -2,12 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 
 NO_INPUTS = (Path("data/processed"), Path("out"))
 """Folders of outputs, which stages and DVC replace, so that no survey of the user can be there."""
+
+
+Score = Literal["logit", "log_odds", "probability"]
+"""What a map explains; see `skylight.attribution.scoring.Score`."""
 
 
 class Section(pydantic.BaseModel):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from skylight.params.section import InputPath, Name, Section, Seed
+from skylight.params.section import InputPath, Name, Score, Section, Seed
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -103,6 +103,7 @@ class Test(Section):
 class Heatmaps(Section):
     """The relevance maps."""
 
+    score: Score
     candidates: int = Field(ge=2, description="test candidates on which the maps are measured, half of each class")
     max_misclassified: int = Field(ge=1, description="largest number of misclassified ones besides, of each class")
     rules: list[str] = Field(min_length=1, description="rules of LRP, by name")

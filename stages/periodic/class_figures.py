@@ -8,8 +8,9 @@ import pandas as pd
 from skylight import params
 from skylight.errors import script
 from skylight.light_curves import class_plots
+from skylight.light_curves.explain import DRAWN
 from skylight.outputs import read_table, writing
-from skylight.plotting import MAP_TITLES, save
+from skylight.plotting import save
 
 OUT = Path("out/periodic")
 LABELS = {
@@ -33,7 +34,7 @@ def main() -> None:
             save(figure, folder / f"{name}.png")
         figure = class_plots.overview(pictures, by_map["generated"], table, classes, grid)
         save(figure, folder / "class_maps.png")
-        for index, name in enumerate(MAP_TITLES):
+        for index, name in enumerate(DRAWN):
             rows = table[(table["map"] == name) & (table["note"] == "")]
             if len(rows):
                 shown = {key: maps[index] for key, maps in by_map.items()}

@@ -20,7 +20,7 @@ from skylight.attribution.pix2pixai import Group, Pix2Pix, class_maps, confident
 from skylight.errors import script
 from skylight.evaluation.faithfulness import mean_drops, picture_drops
 from skylight.light_curves import arrays
-from skylight.light_curves.explain import MAPS, explain_images
+from skylight.light_curves.explain import DRAWN, explain_images
 from skylight.light_curves.selection import summarise
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import read_table, save_array, save_json, save_table
@@ -40,7 +40,7 @@ def main() -> None:
     test = read_table(OUT / "tables/predictions.csv", usecols=["lcid"], dtype=str)["lcid"]
     known = ~np.isin(ids, test)
     explained = data.rows(read_table(OUT / "heatmaps/objects.csv", usecols=["lcid"], dtype=str)["lcid"])
-    explained_maps = {name: np.load(OUT / f"heatmaps/{name}.npy")[..., None] for name in MAPS}
+    explained_maps = {name: np.load(OUT / f"heatmaps/{name}.npy")[..., None] for name in DRAWN}
 
     deterministic(settings.seed)
     model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), images.shape[1:])
@@ -67,7 +67,7 @@ def main() -> None:
     for name, values in by_map.items():
         save_array(OUT / f"class_maps/pix2pixai_{name}.npy", values)
 
-    pictures |= {f"pix2pixai_{name}": by_map["generated"][index] for index, name in enumerate(MAPS)}
+    pictures |= {f"pix2pixai_{name}": by_map["generated"][index] for index, name in enumerate(DRAWN)}
     pictures["mean_image"] = summarise(images[known, ..., 0], labels[known], len(classes))
     drops = picture_drops(
         model,
@@ -91,10 +91,10 @@ def by_class(model, images: np.ndarray, labels: np.ndarray, ids: np.ndarray, per
         rows = np.flatnonzero(confident(probabilities, target, settings.min_probability))
         rows = rows[: settings.max_objects_per_class]
         right = (labels[rows] == target) & confident(probabilities[rows], target, settings.candidate_probability)
-        maps = dict.fromkeys(MAPS, np.empty((0, *images.shape[1:3]), np.float32))
+        maps = dict.fromkeys(DRAWN, np.empty((0, *images.shape[1:3]), np.float32))
         if len(rows):  # TensorFlow's convolutions do not take an empty batch
-            maps = explain_images(model, images[rows], np.full(len(rows), target), background)
-        by_name = {kind: values[..., None] for kind, values in maps.items()}
+            maps = explain_images(model, images[rows], np.full(len(rows), target), background, periodic.heatmaps.score)
+        by_name = {kind: maps[kind][..., None] for kind in DRAWN}
         yield Group(name, ids[rows], images[rows], by_name, np.ones(len(rows), bool), right)
 
 

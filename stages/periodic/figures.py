@@ -9,13 +9,14 @@ import pandas as pd
 from skylight import params
 from skylight.errors import script
 from skylight.light_curves import arrays, plots
+from skylight.light_curves.explain import DRAWN, MAPS
 from skylight.outputs import OutputNames, read_table, writing
 from skylight.params.periodic import Periodic
-from skylight.plotting import MAP_TITLES, read_curves, save, training_curves
+from skylight.plotting import read_curves, save, training_curves
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
 TEXT = {"lcid": str}
-SUMMARIES = [("median", "blanking"), *(("mean", name) for name in MAP_TITLES)]
+SUMMARIES = [("median", "blanking"), *(("mean", name) for name in DRAWN)]
 
 
 @script
@@ -59,15 +60,18 @@ def draw_maps(data: arrays.Arrays, periodic: Periodic, folder: Path) -> None:
     """Draw the maps of one object per class, and their summaries by class."""
     objects = read_table(OUT / "heatmaps/objects.csv", dtype=TEXT)
     best = objects.groupby("class")["probability"].idxmax().reindex(periodic.classes).dropna().astype(int)
-    maps = {name: np.load(OUT / f"heatmaps/{name}.npy", mmap_mode="r")[best] for name in MAP_TITLES}
+    maps = {name: np.load(OUT / f"heatmaps/{name}.npy", mmap_mode="r")[best] for name in DRAWN}
     shown = objects.loc[best]
     images = data.images[data.rows(shown["lcid"]), ..., 0]
-    save(plots.example_maps(shown, images, maps, periodic.dmdt), folder / "maps.png")
-    counts = read_json("heatmaps")["objects"]
+    counts, empty = (read_json("heatmaps")[name] for name in ("objects", "gradcam_is_0"))
+    note = f"Grad-CAM of this layer is 0 everywhere for {sum(empty.values())} of {sum(counts.values())} objects ("
+    note += ", ".join(f"{name} {empty[name]} of {counts[name]}" for name in periodic.classes) + ")."
+    score = periodic.heatmaps.score
+    save(plots.example_maps(shown, images, maps, periodic.dmdt, score, note), folder / "maps.png")
     by_class = {name: counts[name] for name in periodic.classes}
     for summary, name in SUMMARIES:
-        values = np.load(OUT / f"heatmaps/class_{summary}.npy")[list(MAP_TITLES).index(name)]
-        figure = plots.class_summary(values, name, summary, by_class, periodic.dmdt)
+        values = np.load(OUT / f"heatmaps/class_{summary}.npy")[MAPS.index(name)]
+        figure = plots.class_summary(values, name, summary, by_class, periodic.dmdt, score)
         save(figure, folder / f"{summary}_{name}.png")
 
 

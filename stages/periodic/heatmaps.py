@@ -1,4 +1,4 @@
-"""Explain single test objects by Grad-CAM, saliency, blanking and SHAP, and summarise the maps by class.
+"""Explain single test objects by Grad-CAM, HiResCAM, saliency, blanking and SHAP, and summarise the maps by class.
 
 The published selection: objects of the test part that are classified right with a probability of at least 0.8.
 """
@@ -36,7 +36,7 @@ def main() -> None:
 
     model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), data.images.shape[1:])
     reference = background(data.images[in_training], settings.background, settings.seed)
-    maps = explain_images(model, explained.images, explained.labels, reference)
+    maps = explain_images(model, explained.images, explained.labels, reference, settings.score)
 
     save_table(OUT / "heatmaps/objects.csv", chosen)
     save_array(OUT / "heatmaps/background.npy", reference)
@@ -45,8 +45,11 @@ def main() -> None:
     for name, summary in (("mean", np.mean), ("median", np.median)):
         summaries = [summarise(values, explained.labels, len(classes), summary) for values in maps.values()]
         save_array(OUT / f"heatmaps/class_{name}.npy", np.stack(summaries))
-    counts = np.bincount(explained.labels, minlength=len(classes))
-    save_json(OUT / "metrics/heatmaps.json", {"objects": dict(zip(classes, counts, strict=True))})
+    groups = {"objects": explained.labels, "gradcam_is_0": explained.labels[~maps["gradcam"].any(axis=(1, 2))]}
+    counts = {name: np.bincount(labels, minlength=len(classes)) for name, labels in groups.items()}
+    save_json(
+        OUT / "metrics/heatmaps.json", {name: dict(zip(classes, each, strict=True)) for name, each in counts.items()}
+    )
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ import pandas as pd
 
 from skylight import params
 from skylight.alerts import plots
+from skylight.alerts.explain import MAPS
 from skylight.alerts.triplets import CHANNELS, CLASSES, LabelledAlerts, load
 from skylight.errors import script
 from skylight.outputs import writing
-from skylight.plotting import MAP_TITLES, read_curves, save, training_curves
+from skylight.plotting import read_curves, save, training_curves
 
 DATA, OUT = Path("data/processed/realbogus"), Path("out/realbogus")
 EXAMPLES = 6  # of each class
@@ -19,10 +20,10 @@ EXAMPLES = 6  # of each class
 
 @script
 def main() -> None:
-    most = params.load().realbogus.heatmaps.max_misclassified
+    settings = params.load().realbogus.heatmaps
     survey = load(DATA)
     alerts = pd.read_csv(OUT / "heatmaps/alerts.csv")
-    maps = {name: np.load(OUT / f"heatmaps/{name}.npy") for name in MAP_TITLES}
+    maps = {name: np.load(OUT / f"heatmaps/{name}.npy") for name in MAPS}
     metrics = json.loads((OUT / "metrics/test.json").read_text(encoding="utf-8"))
     with writing(OUT / "figures") as folder:
         save(examples(survey), folder / "triplets.png")
@@ -30,12 +31,12 @@ def main() -> None:
         save(plots.error_curves(pd.read_csv(OUT / "tables/error_rates.csv"), metrics), folder / "errors.png")
         save(class_maps(survey), folder / "class_maps.png")
         save(plots.maximization(np.load(OUT / "class_maps/maximization.npy")), folder / "maximization.png")
-        for index, alert in alerts[alerts["class"] != alerts["predicted"]].head(most).iterrows():
+        for index, alert in alerts[alerts["class"] != alerts["predicted"]].head(settings.max_misclassified).iterrows():
             candid, predicted = alert["candid"], alert["predicted"]
             title = f"{candid}: {alert['class']} classified as {predicted} (p = {alert['probability']:.2f})"
             (triplet,) = survey.triplets[survey.rows([candid])]
             of_this = {name: values[index] for name, values in maps.items()}
-            figure = plots.nine_panels(triplet, of_this, f"{title}; maps for {predicted}")
+            figure = plots.nine_panels(triplet, of_this, f"{title}; maps for {predicted}", settings.score)
             save(figure, folder / "misclassified" / f"{candid}.png")
 
 

@@ -36,7 +36,7 @@ def main() -> None:
     training = survey.rows(split["candid"][split["part"] == "train"])
     compared = background(survey.triplets[training], settings.background, settings.seed)
     model = load_vgg6(OUT / "networks/vgg6.weights.h5")
-    maps = explain_triplets(model, survey.triplets[survey.rows(chosen["candid"])], None, compared)
+    maps = explain_triplets(model, survey.triplets[survey.rows(chosen["candid"])], None, compared, settings.score)
 
     save_table(OUT / "heatmaps/alerts.csv", chosen)
     save_array(OUT / "heatmaps/background.npy", compared)

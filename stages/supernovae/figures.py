@@ -44,6 +44,7 @@ def detection_figures(supernovae) -> dict:
 def relevance_figures(supernovae) -> dict:
     """Draw the relevance maps, and what was measured on them."""
     rules, rule = supernovae.heatmaps.rules, supernovae.heatmaps.rule
+    score = plotting.SCORE_TITLES[supernovae.heatmaps.score]
     candidates = pd.read_csv(OUT / "heatmaps/candidates.csv")
     stamps = hits.load(DATA, "test").stamps[candidates["place"]]
     footprints = np.load(OUT / "heatmaps/footprints.npy")
@@ -54,7 +55,9 @@ def relevance_figures(supernovae) -> dict:
     for name, (title, label, right) in OUTCOMES.items():
         rows = explain.examples(candidates, label, right, SHOWN)
         if rows:
-            figures[name] = plots.relevance(rows, candidates, stamps, maps, footprints, f"{title} (CAP, {rule})")
+            figures[name] = plots.relevance(
+                rows, candidates, stamps, maps, footprints, f"{title} (CAP, {rule}, {score})"
+            )
     first = [*explain.examples(candidates, 1, True, SHOWN), int(candidates["label"].idxmax())][0]
     figures["rules"] = plots.all_rules(stamps[first], by_rule[:, first], rules)
 
@@ -71,7 +74,10 @@ def relevance_figures(supernovae) -> dict:
         figures["localisation"] = plots.localisation(localisation, rules)
         found = (candidates["label"] == 1) & candidates["right"]
         if found.any():
-            mean, title = explain.mean_relevance(maps[found]), f"{found.sum()} real sources found (CAP, {rule})"
+            mean, title = (
+                explain.mean_relevance(maps[found]),
+                f"{found.sum()} real sources found (CAP, {rule}, {score})",
+            )
             figures["mean_relevance"] = plots.mean_relevance(stamps[found], mean, footprints[found], title)
     return figures
 

@@ -48,7 +48,9 @@ def main() -> None:
         targets = resolve_targets(model, images)
         upright, averaged = [], []
         for rule in settings.rules:
-            maps = maps_of_turns(partial(lrp, model, targets=targets, rule=rule, batch_size=BATCH), images)
+            maps = maps_of_turns(
+                partial(lrp, model, targets=targets, rule=rule, score=settings.score, batch_size=BATCH), images
+            )
             upright.append(maps[0])
             averaged.append(maps.mean(axis=0))
             agreement[rule][network] = rotation_agreement(maps[:, measured])
@@ -61,7 +63,7 @@ def main() -> None:
         save_array(OUT / f"heatmaps/{network}.npy", np.stack(upright))
         save_array(OUT / f"heatmaps/{network}_averaged.npy", np.stack(averaged))
         if network == "cap":
-            save_layers(model, images, targets, explain.surest_of_each_class(candidates), settings.rule)
+            save_layers(model, images, targets, explain.surest_of_each_class(candidates), settings)
 
     save_table(OUT / "heatmaps/candidates.csv", candidates)
     save_array(OUT / "heatmaps/footprints.npy", footprints)
@@ -75,9 +77,9 @@ def main() -> None:
     save_json(OUT / "metrics/relevance.json", metrics, digits=8)
 
 
-def save_layers(model, images: np.ndarray, targets: np.ndarray, rows: list[int], rule: str) -> None:
+def save_layers(model, images: np.ndarray, targets: np.ndarray, rows: list[int], settings) -> None:
     """Write the relevance of every layer for some of the candidates; the network's four copies are added up."""
-    layers = lrp_layerwise(model, images[rows], targets[rows], rule=rule)
+    layers = lrp_layerwise(model, images[rows], targets[rows], rule=settings.rule, score=settings.score)
     arrays = {name: relevance_per_input(values, len(rows)) for name, values in layers.items()}
     with writing(OUT / "heatmaps/layers.npz") as aside:
         np.savez(aside, rows=np.array(rows), **arrays)
