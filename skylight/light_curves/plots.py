@@ -254,7 +254,7 @@ def explained_curve(
     return figure
 
 
-def map_of_each_method(title: str, image: np.ndarray, maps: Mapping[str, np.ndarray], grid: Dmdt) -> Figure:
+def map_of_each_method(title: str, image: np.ndarray, maps: Mapping[str, np.ndarray], grid: Dmdt, score: str) -> Figure:
     """Draw a dmdt image and its map by every method; maps with negative values have a scale about 0."""
     figure, axes = panels(len(maps) + 1, 5, (plotting.PAGE * 0.27, 1.6), sharex=True, sharey=True)
     draw_map(figure, axes[0], image, counts_scale(image), grid, every=4)
@@ -267,6 +267,7 @@ def map_of_each_method(title: str, image: np.ndarray, maps: Mapping[str, np.ndar
     for ax in axes[-5:]:
         ax.tick_params(axis="x", labelbottom=True)
     name_axes(figure)
+    figure.suptitle(f"what explains the {plotting.SCORE_TITLES[score]} of the class, by method", fontsize=10)
     return figure
 
 

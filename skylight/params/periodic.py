@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from skylight.outputs import FORMULA
 from skylight.params.light_curves import Data
-from skylight.params.section import input_path, Name, Score, Section, Seed
+from skylight.params.section import Name, Score, Section, Seed, input_path
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

@@ -65,6 +65,15 @@ class Heatmaps(Section):
     subcategories: Subcategories
 
 
+class Methods(Section):
+    """The scorecard of many methods of attribution on validation alerts."""
+
+    alerts: int = Field(ge=2, description="alerts, half of them of each class")
+    samples: int = Field(ge=1, description="noisy copies of SmoothGrad")
+    lrp_rules: list[str]
+    seed: Seed
+
+
 class ClassMaps(Section):
     """The explanations of classes."""
 
@@ -88,4 +97,5 @@ class Realbogus(Section):
     transform: Transform
     train: Train
     heatmaps: Heatmaps
+    methods: Methods
     class_maps: ClassMaps

@@ -116,6 +116,13 @@ class Heatmaps(Section):
         return self
 
 
+class Methods(Section):
+    """The scorecard of the rules of LRP and of other methods on validation candidates."""
+
+    candidates: int = Field(ge=2, description="candidates, half of them of each class")
+    seed: Seed
+
+
 class Digits(Section):
     """The example on handwritten digits."""
 
@@ -139,6 +146,7 @@ class Supernovae(Section):
     train: Train
     test: Test
     heatmaps: Heatmaps
+    methods: Methods
     digits: Digits
 
     @property

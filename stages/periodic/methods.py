@@ -1,7 +1,8 @@
-"""Apply every method of `skylight.attribution` to one object, and measure how far to trust each on this network.
+"""Measure every method of explanation on this network, and draw the map of one object by each (not in the paper).
 
-Not in the paper, which has four methods. The maps explain the predicted class. The table compares every method with
-random maps and with an edge detector (docs/evaluation.md explains it).
+The table has each method once for the logit and once for the log-odds, beside random maps and an edge detector. The
+score of the chapter's maps, ``periodic.heatmaps.score``, was chosen from it (docs/evaluation.md). So the objects are of
+the training part; the paper has no validation part.
 """
 
 from pathlib import Path
@@ -10,50 +11,57 @@ import numpy as np
 
 from skylight import params, plotting
 from skylight.attribution import METHODS
-from skylight.errors import script
-from skylight.evaluation.explanations import evaluate
+from skylight.errors import InputError, script
+from skylight.evaluation.scorecard import WITHOUT_SCORE, scorecard
 from skylight.light_curves import arrays
 from skylight.light_curves.plots import map_of_each_method
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import read_table, save_table, writing
 
 DATA, OUT = Path("data/processed/periodic"), Path("out/periodic")
-METRICS = ("deletion", "insertion", "faithfulness_correlation", "sparseness")
+CAMS = ("gradcam", "gradcam_plus_plus", "hirescam", "xgradcam", "layercam", "scorecam", "ablationcam", "eigencam")
+OPTIONS = {name: {"layer": "conv2d2"} for name in (*CAMS, "guided_gradcam")}
 
 
 @script
 def main() -> None:
     periodic = params.load().periodic
-    objects = read_table(OUT / "heatmaps/objects.csv", dtype={"lcid": str})
-    chosen = objects.groupby("class", sort=False).head(periodic.methods.objects_per_class)
-    data = arrays.load(DATA)
-    inputs = data.images[data.rows(chosen["lcid"])]
-    classes = np.array([periodic.classes.index(name) for name in chosen["class"]])
-    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(periodic.classes), inputs.shape[1:])
+    settings = periodic.methods
+    data = arrays.load(DATA).objects()
+    test = read_table(OUT / "tables/predictions.csv", usecols=["lcid"], dtype=str)["lcid"]
+    data = data[np.flatnonzero(~np.isin(data.ids, test))]
+    model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(periodic.classes), data.images.shape[1:])
+    probabilities = model.predict(data.images, batch_size=1024, verbose=0)
+    own = np.take_along_axis(probabilities, data.labels[:, None], axis=1)[:, 0]
+    sure = (probabilities.argmax(axis=1) == data.labels) & (own >= periodic.heatmaps.min_probability)
+    by_class = [np.flatnonzero(sure & (data.labels == target)) for target in range(len(periodic.classes))]
+    rows = np.concatenate([some[: settings.objects_per_class] for some in by_class])
+    if not len(rows):
+        raise InputError("periodic.heatmaps.min_probability: no training object is classified right with it")
 
     background = np.load(OUT / "heatmaps/background.npy")
-    functions = {name: with_options(name, background) for name in METHODS if name != "lrp"}
-    functions |= {f"lrp {rule}": with_options("lrp", background, rule=rule) for rule in periodic.methods.lrp_rules}
-    scores = evaluate(model, inputs, classes, functions, metrics=METRICS, seed=periodic.methods.seed)
-    save_table(OUT / "metrics/methods.csv", scores.drop(columns="layer"))
+    options = OPTIONS | {name: {"background": background} for name in ("deep_shap", "gradient_shap")}
+    methods = {name: options.get(name, {}) for name in METHODS if name not in ("lrp", "kernel_shap")}
+    methods |= {f"lrp {rule}": {"method": "lrp", "rule": rule} for rule in settings.lrp_rules}
+    table, differences = scorecard(model, data.images[rows], data.labels[rows], methods, seed=settings.seed)
+    save_table(OUT / "metrics/methods.csv", table)
+    save_table(OUT / "metrics/scores.csv", differences)
 
-    example = int(np.argmax(chosen["probability"].where(chosen["class"] == periodic.methods.example_class, -1)))
-    image, target = inputs[example : example + 1], classes[example : example + 1]
-    maps = {name: function(model, image, target)[0, ..., 0] for name, function in functions.items()}
-    row = chosen.iloc[example]
-    title = f"{row['class']}, p = {row['probability']:.2f}"
+    candidates = rows[data.labels[rows] == periodic.classes.index(settings.example_class)]
+    if not len(candidates):
+        raise InputError(f"periodic.methods.example_class: no {settings.example_class} is classified right and surely")
+    example = candidates[own[candidates].argmax()]
+    image, target, score = data.images[[example]], data.labels[[example]], periodic.heatmaps.score
+    maps = {}
+    for name, how in methods.items():
+        method = how.get("method", name)
+        chosen = {key: value for key, value in how.items() if key != "method"}
+        chosen |= {} if method in WITHOUT_SCORE else {"score": score}
+        maps[name] = METHODS[method](model, image, target, **chosen)[0, ..., 0]
+    title = f"{settings.example_class}, p = {own[example]:.2f}"
     with writing(OUT / "figures_methods") as folder:
-        figure = map_of_each_method(title, image[0, ..., 0], maps, periodic.dmdt)
+        figure = map_of_each_method(title, image[0, ..., 0], maps, periodic.dmdt, score)
         plotting.save(figure, folder / "methods.png")
-
-
-def with_options(name: str, background: np.ndarray, **options):
-    """Return the method with the options that it needs on this network."""
-    if name in ("gradcam", "gradcam_plus_plus", "scorecam", "layercam"):
-        options["layer"] = "conv2d2"
-    if name in ("deep_shap", "gradient_shap"):
-        options["background"] = background
-    return lambda model, inputs, targets: METHODS[name](model, inputs, targets, **options)
 
 
 if __name__ == "__main__":
