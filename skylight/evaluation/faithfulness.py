@@ -307,19 +307,21 @@ def road(
     pixels = _pixels(inputs)
     counts = [min(round(share * pixels), pixels - 1) for share in shares]
 
-    def imputed(images, classes, ranks, ids, rows, points):
+    deviates = np.empty_like(inputs)
+    for i, image in enumerate(inputs):
+        deviates[i] = noise * np.ptp(image) * np.random.default_rng([seed, i]).standard_normal(image.shape)
+
+    def imputed(images, classes, ranks, deviates, rows, points):
         changed = np.empty((len(rows), *images.shape[1:]), np.float32)
         for place, (row, point) in enumerate(zip(rows, points, strict=True)):
-            image, removed = images[row], ranks[row] < counts[point]
-            changed[place] = linear_imputation(image, removed)
-            deviates = np.random.default_rng([seed, ids[row]]).standard_normal(image.shape)
-            changed[place][removed] += noise * np.ptp(image) * deviates[removed]
+            removed = ranks[row] < counts[point]
+            changed[place] = linear_imputation(images[row], removed) + deviates[row] * removed[..., None]
         return run(changed, classes[rows])
 
     curves = np.empty(len(inputs) * len(counts))
     for _, pairs, outputs in over_variants(
         imputed,
-        *(inputs, classes, ranks, np.arange(len(inputs))),
+        *(inputs, classes, ranks, deviates),
         variants=len(counts),
         batch_size=batch_size,
         label="imputing the most relevant pixels",

@@ -82,17 +82,18 @@ def test_the_right_map_scores_best_and_its_negative_worst(value):
     assert value("negative", "infidelity") == value("dead", "infidelity") > value("random", "infidelity")
 
 
-def test_the_scores_of_the_objects_are_what_the_table_averages(network, inputs, masks, table):
-    each = score_each(network, inputs, 1, METHODS_ASKED, masks)
+def test_the_scores_of_the_objects_are_what_the_table_averages(network, inputs):
+    options = {"metrics": ["deletion", "sparseness", "randomisation"], "layers": ["preds"]}
+    each = score_each(network, inputs, 1, METHODS_ASKED, **options)
     assert list(each.columns) == ["method", "metric", "layer", "object", "value"]
     assert (each.groupby(["method", "metric", "layer"])["object"].agg(list).map(tuple) == tuple(range(N))).all()
-    assert summary(each).equals(table)
+    assert summary(each).equals(evaluate(network, inputs, 1, METHODS_ASKED, **options))
     areas = each[(each["method"] == "gradient_x_input") & (each["metric"] == "deletion")]["value"]
     assert np.array_equal(areas, deletion(network, inputs, 1, gradient_x_input(network, inputs, 1).sum(axis=-1)))
     tested = paired_wilcoxon(each).set_index(["metric", "layer", "a", "b"])
     row = tested.loc["deletion", "", "gradient_x_input", "negative"]
     assert row["median_difference"] < 0
-    assert row["p"] == pytest.approx(2 * 0.5**N * 21)  # one sign for all objects; 21 pairs of 7 methods
+    assert row["p"] == pytest.approx(2 * 0.5**N * 15)  # one sign for all objects; 15 pairs of 6 methods
 
 
 def test_two_settings_of_a_method_are_plain_data(network, inputs):
