@@ -133,7 +133,7 @@ def test_random_logit_equals_that_of_quantus(case, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [(average_sensitivity, "AvgSensitivity"), (max_sensitivity, "MaxSensitivity")]
+    ("ours", "theirs"), [(average_sensitivity, quantus.AvgSensitivity), (max_sensitivity, quantus.MaxSensitivity)]
 )
 def test_sensitivities_equal_those_of_quantus(case, ours, theirs):
     model, inputs, targets, _ = case
