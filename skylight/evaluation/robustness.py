@@ -1,13 +1,14 @@
 """Robustness: how much does a map change if the input changes very little?"""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from skylight.errors import InputError
 
 
-def average_sensitivity(
+def relative_changes(
     explain: Callable[[np.ndarray], np.ndarray],
     inputs: np.ndarray,
     maps: np.ndarray,
@@ -16,20 +17,20 @@ def average_sensitivity(
     samples: int = 10,
     seed: int = 0,
 ) -> np.ndarray:
-    """Compute the relative change of a map under small noise (Yeh et al. 2019, arXiv:1901.09392; Bhatt et al. 2020).
+    """Compute the relative changes of maps under small noise: ||map(x + d) - map(x)|| / ||map(x)||, d uniform noise.
 
-    It is the mean over samples of ||map(x + d) - map(x)|| / ||map(x)||, where d is uniform noise. The tests compare it
-    with ``AvgSensitivity`` of Quantus, which scales maps by the highest value in the batch, draws noise from NumPy's
-    global generator in units of the input, and rejects maps that are 0 everywhere.
+    The tests compare their mean and maximum with ``AvgSensitivity`` and ``MaxSensitivity`` of Quantus, which draw noise
+    from NumPy's global generator in units of the input, and reject maps that are 0 everywhere.
 
     Parameters
     ----------
     explain : callable
-        Function from images (N, H, W, C) to maps (N, H, W). It should explain the same classes at every call.
+        Function from images (N, H, W, C) to maps (N, H, W), or from sequences (N, L, C) to maps (N, L). It should
+        explain the same classes at every call.
     inputs : array
-        (N, H, W, C) images.
+        (N, H, W, C) images, or sequences (N, L, C).
     maps : array
-        (N, H, W), the result of ``explain(inputs)``.
+        The result of ``explain(inputs)``.
     noise : float
         Half-width of the noise, in units of the range (maximum minus minimum) of the image.
     samples : int
@@ -40,7 +41,7 @@ def average_sensitivity(
     Returns
     -------
     array
-        (N,): 0 for a map that does not change; lower is more robust. NaN if the map is 0 everywhere.
+        (N, samples). NaN if the map is 0 everywhere.
 
     Raises
     ------
@@ -52,10 +53,57 @@ def average_sensitivity(
     if samples < 1:
         raise InputError(f"samples: must be at least 1, got {samples}")
     random = np.random.default_rng(seed)
-    width = np.float32(noise) * np.ptp(inputs, axis=(1, 2, 3), keepdims=True)
-    size = np.linalg.norm(maps, axis=(1, 2))
-    change = np.zeros(len(inputs))
-    for _ in range(samples):
+    width = np.float32(noise) * np.ptp(inputs, axis=tuple(range(1, inputs.ndim)), keepdims=True)
+    size = _norms(maps)
+    changes = np.empty((len(inputs), samples))
+    for sample in range(samples):
         moved = inputs + width * random.uniform(-1, 1, inputs.shape).astype(np.float32)
-        change += np.linalg.norm(explain(moved) - maps, axis=(1, 2)) / samples
-    return np.where(size > 0, change / np.where(size > 0, size, 1), np.nan)
+        changes[:, sample] = _norms(explain(moved) - maps)
+    return np.where(size > 0, changes.T / np.where(size > 0, size, 1), np.nan).T
+
+
+def average_sensitivity(
+    explain: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, maps: np.ndarray, **options: Any
+) -> np.ndarray:
+    """Compute the mean relative change of a map under small noise (Bhatt et al. 2020, arXiv:2005.00631).
+
+    Parameters
+    ----------
+    explain, inputs, maps
+        As for `relative_changes`.
+    **options
+        Keywords of `relative_changes`.
+
+    Returns
+    -------
+    array
+        (N,): 0 for a map that does not change; lower is more robust. NaN if the map is 0 everywhere.
+    """
+    return relative_changes(explain, inputs, maps, **options).mean(axis=1)
+
+
+def max_sensitivity(
+    explain: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, maps: np.ndarray, **options: Any
+) -> np.ndarray:
+    """Compute the largest relative change of a map under small noise (Yeh et al. 2019, arXiv:1901.09392, section 4).
+
+    The definition is the supremum over all noise within the width. As in the paper, it is estimated by sampling, so it
+    grows with the number of samples.
+
+    Parameters
+    ----------
+    explain, inputs, maps
+        As for `relative_changes`.
+    **options
+        Keywords of `relative_changes`.
+
+    Returns
+    -------
+    array
+        (N,), at least the average sensitivity of the same noise. NaN if the map is 0 everywhere.
+    """
+    return relative_changes(explain, inputs, maps, **options).max(axis=1)
+
+
+def _norms(maps: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(maps.reshape(len(maps), -1), axis=1)

@@ -1,9 +1,9 @@
-"""The controls: an edge detector against its two kernels, and noise that is independent at every call."""
+"""The controls: an edge detector against its two kernels, independent noise, and a Gaussian in the middle."""
 
 import numpy as np
 import pytest
 
-from skylight.evaluation.controls import edges, random_maps
+from skylight.evaluation.controls import WIDTH, centred_gaussian, edges, random_maps
 
 
 def test_edges_equal_the_sobel_kernels():
@@ -27,3 +27,23 @@ def test_random_maps_differ_between_calls_and_are_set_by_the_seed():
     assert np.array_equal(one, again(None, inputs))
     assert abs(np.corrcoef(one.ravel(), two.ravel())[0, 1]) < 0.05
     assert one.mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_edges_of_a_sequence_are_differences_of_neighbours():
+    sequences = np.random.default_rng(0).normal(size=(2, 7, 3)).astype(np.float32)
+    maps = edges(None, sequences)
+    assert maps.shape == sequences.shape
+    assert np.allclose(maps[:, 1:-1], np.abs(sequences[:, 2:] - sequences[:, :-2]))
+    assert random_maps(0)(None, sequences).shape == (2, 7, 1)
+
+
+def test_the_gaussian_is_in_the_middle_and_has_the_shape_of_the_image():
+    maps = centred_gaussian(None, np.zeros((3, 41, 21, 2)))
+    assert maps.shape == (3, 41, 21, 1)
+    assert maps.dtype == np.float32
+    for image, row, column in [(0, 20, 10), (1, 20, 5), (2, 9, 17)]:
+        distance = ((row - 20) / (WIDTH * 41)) ** 2 + ((column - 10) / (WIDTH * 21)) ** 2
+        assert maps[image, row, column, 0] == pytest.approx(np.exp(-distance / 2), rel=1e-5)
+    even = centred_gaussian(None, np.zeros((1, 6, 8, 1)))[0, ..., 0]
+    assert np.array_equal(even, even[::-1, ::-1])
+    assert centred_gaussian(None, np.zeros((2, 9, 4))).shape == (2, 9, 1)

@@ -9,7 +9,9 @@ from keras import layers
 
 from skylight.attribution import gradcam, gradient_x_input, saliency
 from skylight.errors import InputError
-from skylight.evaluation.explanations import LOCALISATION, METRICS, bootstrap_error, evaluate
+from skylight.evaluation.comparison import paired_wilcoxon
+from skylight.evaluation.explanations import LOCALISATION, METRICS, bootstrap_error, evaluate, score_each, summary
+from skylight.evaluation.faithfulness import deletion
 from skylight.networks.periodic_cnn import periodic_cnn
 
 SHAPE = (8, 9, 2)
@@ -61,7 +63,7 @@ def value(table):
 
 def test_every_method_and_control_has_every_metric(table):
     assert list(table.columns) == ["method", "metric", "layer", "value", "error", "n"]
-    assert list(table["method"].unique()) == [*METHODS_ASKED, "random", "edges"]
+    assert list(table["method"].unique()) == [*METHODS_ASKED, "random", "edges", "centre"]
     for _, rows in table.groupby("method"):
         assert list(rows["metric"]) == [*METRICS[:-2], *METRICS[-2:], *METRICS[-2:]]
         assert list(rows["layer"]) == [""] * (len(METRICS) - 2) + ["preds", "preds", "scale", "scale"]
@@ -76,6 +78,75 @@ def test_the_right_map_scores_best_and_its_negative_worst(value):
         right, random, wrong = (sign * value(name, metric) for name in ("gradient_x_input", "random", "negative"))
         assert right > random + 0.1
         assert random > wrong + 0.1
+    assert value("gradient_x_input", "infidelity") < 0.5 * value("random", "infidelity")
+    assert value("negative", "infidelity") == value("dead", "infidelity") > value("random", "infidelity")
+
+
+def test_the_scores_of_the_objects_are_what_the_table_averages(network, inputs):
+    options = {"metrics": ["deletion", "sparseness", "randomisation"], "layers": ["preds"]}
+    each = score_each(network, inputs, 1, METHODS_ASKED, **options)
+    assert list(each.columns) == ["method", "metric", "layer", "object", "value"]
+    assert (each.groupby(["method", "metric", "layer"])["object"].agg(list).map(tuple) == tuple(range(N))).all()
+    assert summary(each).equals(evaluate(network, inputs, 1, METHODS_ASKED, **options))
+    areas = each[(each["method"] == "gradient_x_input") & (each["metric"] == "deletion")]["value"]
+    assert np.array_equal(areas, deletion(network, inputs, 1, gradient_x_input(network, inputs, 1).sum(axis=-1)))
+    tested = paired_wilcoxon(each).set_index(["metric", "layer", "a", "b"])
+    row = tested.loc["deletion", "", "gradient_x_input", "negative"]
+    assert row["median_difference"] < 0
+    assert row["p"] == pytest.approx(2 * 0.5**N * 15)  # one sign for all objects; 15 pairs of 6 methods
+
+
+def test_two_settings_of_a_method_are_plain_data(network, inputs):
+    asked = {
+        "logit": {"method": "gradient_x_input", "score": "logit"},
+        "log-odds": {"method": "gradient_x_input", "score": "log_odds"},
+    }
+    table = evaluate(network, inputs, 1, asked, metrics=["deletion", "sparseness"])
+    assert list(table["method"].unique()) == ["logit", "log-odds", "random", "edges"]
+    by_function = {name: partial(gradient_x_input, score=how["score"]) for name, how in asked.items()}
+    assert evaluate(network, inputs, 1, by_function, metrics=["deletion", "sparseness"]).equals(table)
+
+
+def test_a_blob_in_the_middle_is_a_control_where_the_evidence_is_known(network, inputs):
+    centred = np.zeros((N, *SHAPE[:2]), bool)
+    centred[:, 3:5, 3:6] = True
+    table = evaluate(network, inputs, 1, [], centred, metrics=["roc_auc", "pointing_game", "deletion"])
+    values = table.pivot(index="method", columns="metric", values="value")
+    assert list(values.index) == ["centre", "edges", "random"]
+    assert values.loc["centre", "roc_auc"] > 0.95
+    assert values.loc["centre", "pointing_game"] == 1
+    assert "centre" not in set(evaluate(network, inputs, 1, [], metrics=["deletion"])["method"])
+
+
+def test_sequences_are_measured_as_images_are():
+    keras.utils.set_random_seed(0)
+    sequence = layers.Input((12, 2))
+    x = layers.Flatten()(layers.Conv1D(4, 3, activation="relu", name="conv")(sequence))
+    model = keras.Model(sequence, layers.Dense(3, activation="softmax", name="preds")(x))
+    random = np.random.default_rng(0)
+    inputs, masks = random.normal(size=(5, 12, 2)).astype(np.float32), random.random((5, 12)) < 0.4
+    table = evaluate(model, inputs, None, ["saliency", "integrated_gradients"], masks)
+    assert list(table["method"].unique()) == ["saliency", "integrated_gradients", "random", "edges", "centre"]
+    assert (table.groupby("method").size() == len(METRICS) + 2).all()
+    random_rows = table[(table["method"] == "random") & (table["metric"] != "random_logit")]
+    assert np.isfinite(random_rows["value"]).all()
+
+
+def test_another_class_needs_two():
+    keras.utils.set_random_seed(0)
+    image = layers.Input(SHAPE)
+    inputs = np.random.default_rng(0).random((4, *SHAPE), dtype=np.float32)
+    for activation, has_other in (("sigmoid", True), (None, False)):
+        x = layers.Flatten()(image)
+        model = keras.Model(image, layers.Dense(1, activation=activation)(x))
+        table = evaluate(model, inputs, None, ["saliency", "gradient_x_input"], layers=[])
+        found = table[(table["metric"] == "random_logit")].set_index("method")["value"]
+        assert ("random_logit" in set(table["metric"])) == has_other
+        if has_other:  # the evidence for one of two classes is the evidence against the other
+            assert found["gradient_x_input"] == pytest.approx(-1)
+            assert found["saliency"] == pytest.approx(1)
+    with pytest.raises(InputError, match="metrics: random_logit needs at least 2 classes"):
+        evaluate(model, inputs, 0, [], metrics=["random_logit"])
 
 
 def test_the_right_map_is_inside_the_mask_and_the_random_map_is_at_chance(value, network):
@@ -118,7 +189,7 @@ def test_sensitivity_of_maps_that_depend_on_the_input(value):
 
 def test_metrics_that_are_not_defined_for_a_map_of_zeros_are_missing(table):
     dead = table[table["method"] == "dead"].set_index("metric")
-    for metric in ("faithfulness_correlation", "relevance_mass", "sparseness", "sensitivity"):
+    for metric in ("faithfulness_correlation", "relevance_mass", "sparseness", "sensitivity", "max_sensitivity"):
         assert dead.loc[metric, "n"] == 0
         assert np.isnan(dead.loc[metric, "value"])
     assert dead.loc["insertion", "n"] == N
@@ -128,7 +199,7 @@ def test_metrics_that_are_not_defined_for_a_map_of_zeros_are_missing(table):
 def test_the_seed_determines_the_table(network, inputs, masks, table):
     assert evaluate(network, inputs, 1, METHODS_ASKED, masks).equals(table)
     other = evaluate(network, inputs, 1, METHODS_ASKED, masks, seed=1)
-    changed = ["faithfulness_correlation", "sensitivity"]
+    changed = ["road", "faithfulness_correlation", "infidelity", "sensitivity", "max_sensitivity"]
     for metric in changed:
         pair = [one[(one["metric"] == metric) & (one["method"] == "gradient_x_input")] for one in (table, other)]
         assert pair[0]["value"].item() != pair[1]["value"].item()
@@ -191,7 +262,9 @@ def test_bootstrap_error_is_the_standard_error_of_the_mean():
     [
         (["lime"], "methods: must be among saliency, .*, got lime"),
         ({"smoothgrad": {"sample": 3}}, "methods: smoothgrad: got an unexpected keyword argument 'sample'"),
-        (["edges"], "methods: edges is the name of a control, which is always in the table"),
+        (["edges"], "methods: edges is the name of a control"),
+        ({"mine": {"method": "lime"}}, "methods: must be among saliency, .*, got lime"),
+        ({"mine": {"method": "saliency", "sample": 3}}, "methods: mine: got an unexpected keyword argument 'sample'"),
         ({"flat": lambda model, inputs, targets: inputs[:, 0]}, r"methods: flat must return maps \(12, 8, 9, C\), got"),
     ],
 )

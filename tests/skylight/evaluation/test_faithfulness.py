@@ -1,5 +1,7 @@
 """Curves and correlations against loops that change one image at a time, and against known results."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -10,12 +12,16 @@ from skylight.evaluation.faithfulness import (
     blanking_drops,
     deletion,
     faithfulness_correlation,
+    infidelity,
     insertion,
     mean_drops,
     pearson,
     picture_drops,
     random_sets,
+    random_squares,
+    road,
 )
+from skylight.evaluation.imputation import linear_imputation
 
 SHAPE = (5, 6, 2)
 PIXELS = 30
@@ -197,6 +203,108 @@ def test_correlation_against_the_definition(network, random):
     assert not np.allclose(other_seed, found, atol=1e-3)
 
 
+def test_infidelity_against_the_definition(network, random):
+    inputs = random.normal(size=(3, *SHAPE)).astype(np.float32)
+    maps, targets = random.normal(size=(2, 3, 5, 6)), [2, 0, 1]
+    found = infidelity(network, inputs, targets, maps, side=0.5, runs=30, seed=4, baseline=0.1)
+    for i in range(3):
+        squares = random_squares((5, 6), 0.5, 30, [4, i]).reshape(-1, 5, 6)
+        without = np.where(squares[..., None], np.float32(0.1), inputs[i])
+        outputs = network(np.concatenate([inputs[i : i + 1], without])).numpy()[:, targets[i]]
+        for method in range(2):
+            predicted = np.array([maps[method, i][square].sum() for square in squares])
+            errors = (np.linspace(0, 0.1, 20001)[:, None] * predicted - (outputs[0] - outputs[1:])) ** 2
+            assert found[method, i] == pytest.approx(errors.mean(axis=1).min(), rel=1e-3)
+    small_batches = infidelity(network, inputs, targets, maps, side=0.5, runs=30, seed=4, baseline=0.1, batch_size=4)
+    assert np.allclose(small_batches, found, rtol=1e-3)
+    other_seed = infidelity(network, inputs, targets, maps, side=0.5, runs=30, seed=5, baseline=0.1)
+    assert not np.allclose(other_seed, found, rtol=1e-2)
+
+
+def test_infidelity_of_a_linear_model_is_zero_for_weights_times_inputs_at_any_scale(linear, random):
+    inputs = random.normal(size=(3, *SHAPE)).astype(np.float32)
+    best = (inputs * linear.get_weights()[0].reshape(SHAPE)).sum(axis=-1)
+    right, scaled, wrong_sign, dead = infidelity(linear, inputs, 0, np.stack([best, 9 * best, -best, 0 * best]))
+    assert np.allclose([right, scaled], 0, atol=1e-9)
+    assert np.array_equal(wrong_sign, dead)
+    assert (dead > 0.01).all()
+
+
+def test_squares_lie_inside_and_are_everywhere():
+    squares = random_squares((5, 8), 0.4, 3000, 0).reshape(-1, 5, 8)
+    rows, columns = squares.any(axis=2), squares.any(axis=1)
+    assert np.array_equal(squares, rows[:, :, None] & columns[:, None])
+    assert (rows.sum(axis=1) == 2).all()
+    assert (columns.sum(axis=1) == 3).all()
+    for sides in (rows, columns):
+        assert (np.diff(sides.astype(int), axis=1) == -1).sum(axis=1).max() <= 1  # connected
+        corner = sides.argmax(axis=1)
+        share = np.bincount(corner) / len(corner)
+        assert np.allclose(share, 1 / len(share), atol=0.03)
+    assert random_squares((7,), 0.01, 4, 0).sum(axis=1).tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("kind", ["image", "runs of batches"])
+def test_road_against_the_definition(network, random, kind):
+    inputs = random.normal(size=(3, *SHAPE)).astype(np.float32)
+    maps, targets = random.normal(size=(3, 5, 6)), [2, 0, 1]
+    shares = [0.1, 0.5, 0.99]
+    options = {"shares": shares, "noise": 0.05, "seed": 7, "batch_size": 256 if kind == "image" else 2}
+    found = road(network, inputs, targets, maps, **options)
+    for i in range(3):
+        order = np.argsort(-maps[i].ravel())
+        noise = 0.05 * (inputs[i].max() - inputs[i].min()) * np.random.default_rng([7, i]).normal(size=SHAPE)
+        outputs = []
+        for count in (3, 15, 29):  # of 30; one pixel is always left
+            removed = np.zeros(30, bool)
+            removed[order[:count]] = True
+            removed = removed.reshape(5, 6)
+            image = linear_imputation(inputs[i], removed) + noise * removed[..., None]
+            outputs.append(network(image[None].astype(np.float32)).numpy()[0, targets[i]])
+        assert found[i] == pytest.approx(np.mean(outputs), abs=1e-6)
+
+
+def test_road_prefers_the_pixels_that_the_network_uses(random):
+    image = layers.Input(SHAPE)
+    model = keras.Model(image, layers.Dense(2, activation="softmax", name="preds")(layers.Flatten()(image)))
+    weights = np.zeros((*SHAPE, 2), np.float32)
+    weights[1:3, 2:4, :, 1] = 4
+    model.set_weights([weights.reshape(-1, 2), np.array([0, -8], np.float32)])
+    inputs = np.zeros((4, *SHAPE), np.float32)
+    inputs[:, 1:3, 2:4] = 1 + 0.1 * random.random((4, 2, 2, 2))
+    right = (inputs * weights[..., 1]).sum(axis=-1)
+    assert (road(model, inputs, 1, right) < road(model, inputs, 1, -right) - 0.2).all()
+
+
+def test_sequences_are_images_of_one_row(random):
+    keras.utils.set_random_seed(1)
+    sequence = layers.Input((12, 2))
+    x = layers.Flatten()(layers.Conv1D(4, 3, activation="relu")(sequence))
+    model = keras.Model(sequence, layers.Dense(3, activation="softmax")(x))
+    image = layers.Input((1, 12, 2))
+    wrapped = keras.Model(image, model(layers.Reshape((12, 2))(image)))
+    inputs, maps = random.normal(size=(3, 12, 2)).astype(np.float32), random.normal(size=(3, 12))
+    for measure in (insertion, deletion, road, faithfulness_correlation, infidelity):
+        found = measure(model, inputs, [0, 1, 2], maps)
+        assert found.shape == (3,)
+        assert np.allclose(found, measure(wrapped, inputs[:, None], [0, 1, 2], maps[:, None]), atol=1e-5)
+    drops = blanking_drops(model, inputs, 1, maps, [2, 5])
+    assert np.allclose(drops, blanking_drops(wrapped, inputs[:, None], 1, maps[:, None], [2, 5]), atol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_number_of_sets(network, random):
+    inputs, maps = random.normal(size=(1, *SHAPE)), random.normal(size=(1, 5, 6))
+    for measure in (faithfulness_correlation, infidelity):
+        peaks = []
+        for runs in (200, 200, 1200):
+            tracemalloc.start()
+            measure(network, inputs, 1, maps, runs=runs, batch_size=20)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        # The sums and outputs take some 30 bytes per set. All sets at once would take 500.
+        assert peaks[2] - peaks[1] < 1000 * 100
+
+
 def test_random_sets_have_their_size_and_favour_no_pixel():
     sets = random_sets(20, 5, 4000, 0)
     assert np.all(sets.sum(axis=1) == 5)
@@ -228,3 +336,13 @@ def test_wrong_arguments_are_errors(network, random):
         faithfulness_correlation(network, inputs, 0, maps, runs=1)
     with pytest.raises(InputError, match="targets"):
         insertion(network, inputs, 3, maps)
+    with pytest.raises(InputError, match="side: must be above 0 and at most 1, got 0"):
+        infidelity(network, inputs, 0, maps, side=0)
+    with pytest.raises(InputError, match="runs: must be at least 1, got 0"):
+        infidelity(network, inputs, 0, maps, runs=0)
+    with pytest.raises(InputError, match="shares: must be above 0 and below 1, got 1"):
+        road(network, inputs, 0, maps, shares=[0.5, 1])
+    with pytest.raises(InputError, match="shares: must be above 0 and below 1, got none"):
+        road(network, inputs, 0, maps, shares=[])
+    with pytest.raises(InputError, match="noise: must be at least 0, got -1"):
+        road(network, inputs, 0, maps, noise=-1)

@@ -6,11 +6,20 @@ import pytest
 import quantus
 from keras import layers
 
-from skylight.attribution import saliency
+from skylight.attribution import gradient_x_input, saliency
 from skylight.evaluation.complexity import sparseness
-from skylight.evaluation.faithfulness import deletion, faithfulness_correlation, random_sets
+from skylight.evaluation.faithfulness import (
+    deletion,
+    faithfulness_correlation,
+    infidelity,
+    random_sets,
+    random_squares,
+    road,
+)
+from skylight.evaluation.imputation import linear_imputation
 from skylight.evaluation.localisation import pointing_game, rank_accuracy, relevance_mass, roc_auc
-from skylight.evaluation.robustness import average_sensitivity
+from skylight.evaluation.randomisation import random_logit
+from skylight.evaluation.robustness import average_sensitivity, max_sensitivity
 
 N, ROWS, COLUMNS = 6, 7, 9
 PIXELS = ROWS * COLUMNS
@@ -61,7 +70,72 @@ def test_faithfulness_correlation_equals_that_of_quantus(case, monkeypatch):
     assert np.allclose(found, ask(metric, case), atol=1e-4)
 
 
-def test_average_sensitivity_equals_that_of_quantus(case):
+@pytest.mark.slow
+def test_infidelity_equals_that_of_quantus(case):
+    model, inputs, targets, noise = case
+    maps = gradient_x_input(model, inputs, targets, score="probability")[..., 0] + 0.01 * noise
+    squares = np.stack([random_squares((ROWS, COLUMNS), 0.3, PIXELS, [0, i]) for i in range(N)])
+    perturbed = np.where(squares, 0, inputs.reshape(N, 1, PIXELS))
+    # Quantus goes over the pixels (patches of 1), and gets one of our squares for each.
+    drawn = iter(perturbed.swapaxes(0, 1))
+    metric = quantus.Infidelity(
+        perturb_patch_sizes=[1], n_perturb_samples=1, perturb_func=lambda **_: next(drawn), **OPTIONS
+    )
+    # It multiplies maps by the change of the input, and has no scaling.
+    intact = model.predict(inputs, verbose=0)[range(N), targets]
+    outputs = model.predict(perturbed.reshape(-1, ROWS, COLUMNS, 1), verbose=0).reshape(N, PIXELS, -1)
+    drops = intact[:, None] - outputs[range(N), :, targets]
+    sums = (squares * maps.reshape(N, 1, PIXELS)).sum(axis=2)
+    scale = (sums * drops).sum(axis=1) / (sums**2).sum(axis=1)
+    assert (scale > 0).all()
+    expected = ask(metric, case, scale[:, None, None] * maps / inputs[..., 0])
+    assert np.allclose(infidelity(model, inputs, targets, maps, side=0.3, runs=PIXELS), expected, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_road_equals_that_of_quantus(monkeypatch):
+    """Quantus counts how often the class is predicted: of two classes, how often its probability is above 0.5."""
+    keras.utils.set_random_seed(2)
+    image = layers.Input((6, 10, 1))
+    x = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(image))
+    model = keras.Model(image, layers.Dense(2, activation="softmax")(x))
+    random = np.random.default_rng(0)
+    inputs, maps = random.normal(size=(12, 6, 10, 1)).astype(np.float32), random.normal(size=(12, 6, 10))
+    targets, percents = model.predict(inputs, verbose=0).argmax(axis=1), [10, 50, 90]
+    order = np.argsort(-maps.reshape(12, 60), axis=1)
+    noise = [0.2 * np.ptp(one) * np.random.default_rng([0, i]).normal(size=60) for i, one in enumerate(inputs)]
+    drawn = iter([noise[i][order[i, : 60 * percent // 100]] for percent in percents for i in range(12)])
+    monkeypatch.setattr(np.random, "randn", lambda *_: next(drawn))
+    metric = quantus.ROAD(percentages=percents, noise=1, **OPTIONS)
+    expected = metric(model, inputs, targets, a_batch=maps[:, None].copy(), channel_first=False, softmax=True)
+    for percent in percents:
+        found = road(model, inputs, targets, maps, shares=[percent / 100], noise=0.2)
+        assert (found > 0.5).mean() == expected[percent]
+    assert 0 < expected[90] < expected[10]
+
+
+def test_imputed_pixels_equal_those_of_quantus(case):
+    image, removed = case[1][0], case[3][0] > 0
+    expected = quantus.noisy_linear_imputation(np.moveaxis(image, -1, 0), np.flatnonzero(removed), noise=0)
+    assert np.allclose(linear_imputation(image, removed), np.moveaxis(expected, 0, -1), atol=1e-6)
+
+
+def test_random_logit_equals_that_of_quantus(case, monkeypatch):
+    model, inputs, targets, _ = case
+
+    def explain(targets):
+        return saliency(model, inputs, targets)[..., 0]
+
+    monkeypatch.setattr(np.random, "randint", lambda *_: np.random.default_rng(3).integers(2, size=N))
+    metric = quantus.RandomLogit(similarity_func=quantus.correlation_spearman, num_classes=3, **OPTIONS)
+    expected = ask(metric, case, explain(targets), explain_func=lambda targets, **_: explain(targets)[..., None])
+    assert np.allclose(random_logit(explain, targets, 3, explain(targets), seed=3), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(average_sensitivity, quantus.AvgSensitivity), (max_sensitivity, quantus.MaxSensitivity)]
+)
+def test_sensitivities_equal_those_of_quantus(case, ours, theirs):
     model, inputs, targets, _ = case
 
     def explain(images):
@@ -73,12 +147,10 @@ def test_average_sensitivity_equals_that_of_quantus(case):
     def noise(arr, indices, **_):
         return arr + width * random.uniform(-1, 1, inputs.shape).reshape(N, -1).astype(np.float32)
 
-    metric = quantus.AvgSensitivity(
-        nr_samples=4, perturb_func=noise, return_nan_when_prediction_changes=False, **OPTIONS
-    )
+    metric = theirs(nr_samples=4, perturb_func=noise, return_nan_when_prediction_changes=False, **OPTIONS)
     maps = explain(inputs)
     expected = ask(metric, case, maps, explain_func=lambda model, inputs, targets: explain(inputs)[..., None])
-    found = average_sensitivity(explain, inputs, maps, noise=0.1, samples=4, seed=5)
+    found = ours(explain, inputs, maps, noise=0.1, samples=4, seed=5)
     assert np.allclose(found, expected, rtol=1e-4)
 
 

@@ -1,10 +1,10 @@
-"""Average sensitivity of explanations that are simple functions of the input."""
+"""Sensitivities of explanations that are simple functions of the input."""
 
 import numpy as np
 import pytest
 
 from skylight.errors import InputError
-from skylight.evaluation.robustness import average_sensitivity
+from skylight.evaluation.robustness import average_sensitivity, max_sensitivity, relative_changes
 
 
 @pytest.fixture
@@ -39,9 +39,32 @@ def test_the_seed_matters_and_the_scale_of_a_map_does_not(inputs):
     )
 
 
+def test_mean_and_maximum_are_those_of_changes_computed_one_by_one(inputs):
+    random = np.random.default_rng(3)
+    maps = total(inputs)
+    changes = []
+    for _ in range(4):
+        draws = random.uniform(-1, 1, inputs.shape)
+        moved = [image + 0.1 * (image.max() - image.min()) * draw for image, draw in zip(inputs, draws, strict=True)]
+        pairs = zip(total(np.array(moved)), maps, strict=True)
+        changes.append([((one - own) ** 2).sum() ** 0.5 / (own**2).sum() ** 0.5 for one, own in pairs])
+    options = {"noise": 0.1, "samples": 4, "seed": 3}
+    assert np.allclose(relative_changes(total, inputs, maps, **options), np.transpose(changes), rtol=1e-5)
+    assert np.allclose(average_sensitivity(total, inputs, maps, **options), np.mean(changes, axis=0), rtol=1e-5)
+    assert np.allclose(max_sensitivity(total, inputs, maps, **options), np.max(changes, axis=0), rtol=1e-5)
+
+
+def test_sequences_have_sensitivities(inputs):
+    sequences = inputs[:, 0]
+    found = average_sensitivity(lambda some: some.sum(axis=2), sequences, sequences.sum(axis=2), seed=1)
+    assert found.shape == (6,)
+    assert (found > 0).all()
+
+
 def test_a_map_of_zeros_has_no_relative_change(inputs):
     dead = np.zeros((6, 20, 20))
     assert np.isnan(average_sensitivity(total, inputs, dead)).all()
+    assert np.isnan(max_sensitivity(total, inputs, dead)).all()
 
 
 def test_options_out_of_range_are_errors(inputs):
