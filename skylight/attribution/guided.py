@@ -211,16 +211,9 @@ _RECTIFIERS = ("Relu", "Relu6", "Maximum")
 _NOT_RECTIFIERS = {
     *("Elu", "Selu", "LeakyRelu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Softmax", "LogSoftmax", "Erf", "Erfc"),
     *("Exp", "Expm1", "Log", "Log1p", "Abs", "Sign", "Sin", "Cos", "Greater", "GreaterEqual", "Less", "LessEqual"),
-    *(
-        "While",
-        "StatelessWhile",
-        "If",
-        "StatelessIf",
-        "PartitionedCall",
-        "StatefulPartitionedCall",
-    ),  # hide what they do
+    *("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"),
 }
-"""Nonlinear operations that are refused. Maxima, products and norms, which are not linear either, have their gradient."""
+"""Nonlinear operations that are refused, and those that may hide a ReLU. Others have their usual gradient."""
 
 
 def _is_rectifier(op: tf.Operation) -> bool:

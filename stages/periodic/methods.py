@@ -4,6 +4,7 @@ Not in the paper, which has four methods. The maps explain the predicted class. 
 random maps and with an edge detector (docs/evaluation.md explains it).
 """
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def main() -> None:
 
 def with_options(name: str, background: np.ndarray, **options):
     """Return the method with the options that it needs on this network."""
-    if name in ("gradcam", "gradcam_plus_plus", "scorecam", "layercam"):
+    if "layer" in inspect.signature(METHODS[name]).parameters:
         options["layer"] = "conv2d2"
     if name in ("deep_shap", "gradient_shap"):
         options["background"] = background
