@@ -24,6 +24,7 @@ from tf_keras_vis.utils.scores import CategoricalScore
 
 from bench.timing import medians, report
 from skylight.attribution import (
+    ablationcam,
     activation_maximization,
     blanking,
     deep_shap,
@@ -33,6 +34,7 @@ from skylight.attribution import (
     patch_occlusion,
     smoothgrad,
 )
+from skylight.attribution.cam import spatial_layer
 from skylight.attribution.scoring import score_model
 from skylight.networks.applications import backbone
 from skylight.networks.periodic_cnn import periodic_cnn
@@ -134,6 +136,33 @@ def compare_gradcam(case: Case) -> None:
         }
     )
     report(f"Grad-CAM, 64 images, {case.model.name}", seconds, "skylight")
+
+
+def compare_ablationcam(case: Case) -> None:
+    """Target: at most 1.2 times the ideal time, a forward pass per channel of the layers after the ablated one."""
+    scores = score_model(case.model)
+    features = scores.get_layer(spatial_layer(case.model)).output
+    rest, size = keras.Model(features, scores.outputs[0]), case.best["forward"]
+    activations = tf.random.uniform((size, *features.shape[1:]))
+
+    @tf.function(input_signature=[tf.TensorSpec(features.shape)])
+    def after(batch):
+        return rest(batch, training=False)
+
+    count = IMAGES * (features.shape[-1] + 1)
+
+    def passes() -> None:
+        for first in range(0, count, size):
+            after(activations[: min(size, count - first)]).numpy()
+
+    seconds = medians(
+        {
+            f"ideal, {count} passes of {size} after the layer": passes,
+            f"{count} passes of {size} of the whole network": lambda: case.passes("forward", count),
+            "skylight": lambda: case.explain(ablationcam, size),
+        }
+    )
+    report(f"Ablation-CAM, {IMAGES} images, {case.model.name}", seconds, "skylight")
 
 
 def compare_captum(case: Case) -> None:
@@ -243,8 +272,21 @@ def compare_maximization(case: Case) -> None:
 
 
 COMPARISONS = {
-    quarter_xception: (compare_smoothgrad, compare_integrated_gradients, compare_gradcam, compare_captum),
-    vgg6: (compare_smoothgrad, compare_integrated_gradients, compare_gradcam, compare_captum, compare_shapley),
+    quarter_xception: (
+        compare_smoothgrad,
+        compare_integrated_gradients,
+        compare_gradcam,
+        compare_ablationcam,
+        compare_captum,
+    ),
+    vgg6: (
+        compare_smoothgrad,
+        compare_integrated_gradients,
+        compare_gradcam,
+        compare_ablationcam,
+        compare_captum,
+        compare_shapley,
+    ),
     functools.partial(periodic_cnn, 7): (compare_blanking, compare_shapley, compare_maximization),
 }
 

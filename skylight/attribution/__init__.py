@@ -17,12 +17,17 @@ _METHODS = {
     "smoothgrad": "gradients",
     "vargrad": "gradients",
     "integrated_gradients": "gradients",
-    "guided_backpropagation": "gradients",
-    "deconvnet": "gradients",
+    "guided_backpropagation": "guided",
+    "deconvnet": "guided",
     "gradcam": "cam",
     "gradcam_plus_plus": "cam",
     "scorecam": "cam",
     "layercam": "cam",
+    "hirescam": "cam",
+    "xgradcam": "cam",
+    "ablationcam": "cam",
+    "eigencam": "cam",
+    "guided_gradcam": "guided",
     "blanking": "occlusion",
     "patch_occlusion": "occlusion",
     "rise": "occlusion",
@@ -43,17 +48,25 @@ _MODULES = _METHODS | {
 """Name -> the module that defines it. The imports below repeat the list for editors and type checkers."""
 
 if TYPE_CHECKING:
-    from skylight.attribution.cam import gradcam, gradcam_plus_plus, layercam, scorecam
+    from skylight.attribution.cam import (
+        ablationcam,
+        eigencam,
+        gradcam,
+        gradcam_plus_plus,
+        hirescam,
+        layercam,
+        scorecam,
+        xgradcam,
+    )
     from skylight.attribution.gradients import (
         completeness_gap,
-        deconvnet,
         gradient_x_input,
-        guided_backpropagation,
         integrated_gradients,
         saliency,
         smoothgrad,
         vargrad,
     )
+    from skylight.attribution.guided import deconvnet, guided_backpropagation, guided_gradcam
     from skylight.attribution.maximization import activation_maximization
     from skylight.attribution.occlusion import blanking, lighting, patch_occlusion, rise
     from skylight.attribution.pix2pixai import Pix2Pix, class_map

@@ -7,15 +7,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skylight.attribution.activations import layer_outputs, with_layer
 from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     CLASSES,
     NUMBERS,
     Score,
+    batches,
     cached_per_model,
     images_spec,
-    layer_outputs,
     over_batches,
     over_variants,
     resolve,
@@ -44,23 +45,23 @@ def gradcam(
     model : keras.Model
         Functional model; it is not changed.
     inputs : array
-        (N, H, W, C) images.
+        (N, H, W, C) images or (N, L, C) sequences.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
     score : str or None
         Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
         ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
     against : int, array of int (N,), or None
         Class to compare with: explain the logit of the target minus the logit of this class.
-    layer : str or None
-        Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
         Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
+        (N, H, W, 1) or (N, L, 1) float32, at least 0, not normalised: the map of the layer, resized bilinearly.
 
     Raises
     ------
@@ -91,23 +92,23 @@ def gradcam_plus_plus(
     model : keras.Model
         Functional model; it is not changed.
     inputs : array
-        (N, H, W, C) images.
+        (N, H, W, C) images or (N, L, C) sequences.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
     score : str or None
         Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
         ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
     against : int, array of int (N,), or None
         Class to compare with: explain the logit of the target minus the logit of this class.
-    layer : str or None
-        Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
         Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
+        (N, H, W, 1) or (N, L, 1) float32, at least 0, not normalised: the map of the layer, resized bilinearly.
 
     Raises
     ------
@@ -115,6 +116,52 @@ def gradcam_plus_plus(
         If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
     return _cam(_gradcam_plus_plus, model, inputs, targets, score, against, layer, batch_size)
+
+
+def xgradcam(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """XGrad-CAM (Fu et al. 2020, arXiv:2008.02312).
+
+    As `gradcam`, but the weight of a channel is the mean of its gradients weighted by its activations,
+    sum_ij(A g) / sum_ij(A) (eq. 8), or 0 for a channel that sums to 0.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images or (N, L, C) sequences.
+    targets : int, array of int (N,), or None
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
+    batch_size : int
+        Number of images per batch.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) or (N, L, 1) float32, at least 0, not normalised: the map of the layer, resized bilinearly.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
+    """
+    return _cam(_xgradcam, model, inputs, targets, score, against, layer, batch_size)
 
 
 def layercam(
@@ -136,23 +183,23 @@ def layercam(
     model : keras.Model
         Functional model; it is not changed.
     inputs : array
-        (N, H, W, C) images.
+        (N, H, W, C) images or (N, L, C) sequences.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
     score : str or None
         Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
         ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
     against : int, array of int (N,), or None
         Class to compare with: explain the logit of the target minus the logit of this class.
-    layer : str or None
-        Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
         Number of images per batch.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
+        (N, H, W, 1) or (N, L, 1) float32, at least 0, not normalised: the map of the layer, resized bilinearly.
 
     Raises
     ------
@@ -160,6 +207,103 @@ def layercam(
         If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
     return _cam(_layercam, model, inputs, targets, score, against, layer, batch_size)
+
+
+def hirescam(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """HiResCAM (Draelos & Carin 2020, arXiv:2011.08891): each activation is weighted by its own gradient.
+
+    sum_k dS / dA_ijk A_ijk. The gradient is not averaged over positions as in `gradcam`, and keeps its sign: negative
+    values are evidence against the class. The paper clips them in pictures only. If nothing but a flattening and a
+    dense layer follows the layer, the map (before it is resized) sums to the logit minus its bias.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images or (N, L, C) sequences.
+    targets : int, array of int (N,), or None
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
+    batch_size : int
+        Number of images per batch.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) or (N, L, 1) float32, not normalised: the map of the layer, resized bilinearly.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
+    """
+    return _cam(_hirescam, model, inputs, targets, score, against, layer, batch_size)
+
+
+def eigencam(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Eigen-CAM (Muhammad & Yeasin 2020, arXiv:2008.00299): what the activations have in common.
+
+    The activations (h w, k) of an image projected on their first right singular vector. It is the same for all
+    classes: targets, score and comparison are checked like those of other methods, and have no effect. The sign of a
+    singular vector is arbitrary; here the map has a positive sum. For activations of at least 0, so is the map.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images or (N, L, C) sequences.
+    targets : int, array of int (N,), or None
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
+    batch_size : int
+        Number of images per batch.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) or (N, L, 1) float32, not normalised: the map of the layer, resized bilinearly.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
+    """
+    layer = spatial_layer(model, layer)
+    inputs = resolve(model, inputs, targets, score, against, batch_size)[0]
+    run = cached_per_model(model, _principal, layer)
+    return over_batches(run, inputs, batch_size=batch_size, label="eigencam")
 
 
 def scorecam(
@@ -183,129 +327,284 @@ def scorecam(
     model : keras.Model
         Functional model; it is not changed.
     inputs : array
-        (N, H, W, C) images.
+        (N, H, W, C) images or (N, L, C) sequences.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
     score : str or None
         Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
         ``None`` is the probability, as published.
     against : int, array of int (N,), or None
         Class to compare with: explain the logit of the target minus the logit of this class.
-    layer : str or None
-        Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
-        Number of masked images per batch. There are k masked images per image, one for each channel of the layer.
+        Number of masked images per batch. There are k per image, for k channels.
 
     Returns
     -------
     array
-        (N, H, W, 1) float32, at least 0, not normalised: the map (h, w), resized bilinearly to (H, W).
+        (N, H, W, 1) or (N, L, 1) float32, at least 0, not normalised: the map of the layer, resized bilinearly.
 
     Raises
     ------
     InputError
         If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
-    layer = spatial_layer(model, layer)
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size, "probability")
-    activations = over_batches(cached_per_model(model, _activations, layer), inputs, batch_size=batch_size)
-    channels = activations.shape[1]
-    weights = np.empty(len(inputs) * channels, np.float32)
-    for _, pairs, answers in over_variants(
-        cached_per_model(model, _masked_answers, kind),
-        *(inputs, activations, classes),
-        variants=channels,
-        batch_size=batch_size,
-        label="scorecam",
-    ):
-        weights[pairs] = answers
-    maps = np.einsum("nkhw,nk->nhw", activations, weights.reshape(-1, channels))
-    return tf.image.resize(np.maximum(maps, 0)[..., None], inputs.shape[1:3]).numpy()
+    layer = spatial_layer(model, layer)
+    run = cached_per_model(model, _masked_scores, kind, layer)
+
+    def weights(activations, inputs, classes):
+        return _of_channels(run, inputs, activations, classes, activations.shape[1], batch_size, "scorecam")
+
+    return _weighted(model, layer, inputs, classes, weights, batch_size)
+
+
+def ablationcam(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Ablation-CAM (Desai & Ramaswamy 2020, IEEE WACV, 972): no gradient, one forward pass per channel.
+
+    ReLU(sum_k (S - S_k) A_k), where S_k is the score with channel k of the layer set to 0 (eq. 3 and 4). The paper
+    divides by S, which multiplies the whole map by 1 / S. This factor is left out: it does not change comparisons
+    within a map if S is positive, and turns their sense around if S is negative. Only the layers after ``layer`` are
+    computed for each channel.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model; it is not changed.
+    inputs : array
+        (N, H, W, C) images or (N, L, C) sequences.
+    targets : int, array of int (N,), or None
+        Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    layer : str or None
+        Name of a layer, see `spatial_layer`; ``None`` for the last one whose output has more than one position.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
+    batch_size : int
+        Number of ablated images per batch. There are k + 1 per image, for k channels.
+
+    Returns
+    -------
+    array
+        (N, H, W, 1) or (N, L, 1) float32, at least 0, not normalised: the map of the layer, resized bilinearly.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
+    """
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
+    layer = spatial_layer(model, layer)
+    run = cached_per_model(model, _ablated_scores, kind, layer)
+
+    def weights(activations, inputs, classes):
+        variants = activations.shape[1] + 1  # the last one is not ablated
+        scores = _of_channels(run, inputs, activations, classes, variants, batch_size, "ablationcam")
+        return scores[:, -1:] - scores[:, :-1]
+
+    return _weighted(model, layer, inputs, classes, weights, batch_size)
 
 
 def _gradcam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-    weights = tf.reduce_mean(gradients, axis=(1, 2), keepdims=True)
-    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=3, keepdims=True))
+    weights = tf.reduce_mean(gradients, axis=_positions(gradients), keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1, keepdims=True))
 
 
 def _gradcam_plus_plus(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-    total = tf.reduce_sum(activations, axis=(1, 2), keepdims=True)
+    axes = _positions(activations)
+    total = tf.reduce_sum(activations, axis=axes, keepdims=True)
     alphas = tf.math.divide_no_nan(gradients**2, 2 * gradients**2 + total * gradients**3)
-    alphas = tf.math.divide_no_nan(alphas, tf.reduce_sum(alphas, axis=(1, 2), keepdims=True))
-    weights = tf.reduce_sum(alphas * tf.nn.relu(gradients), axis=(1, 2), keepdims=True)
-    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=3, keepdims=True))
+    alphas = tf.math.divide_no_nan(alphas, tf.reduce_sum(alphas, axis=axes, keepdims=True))
+    weights = tf.reduce_sum(alphas * tf.nn.relu(gradients), axis=axes, keepdims=True)
+    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1, keepdims=True))
+
+
+def _xgradcam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    total, weighted = (
+        tf.reduce_sum(each, axis=_positions(each), keepdims=True) for each in (activations, activations * gradients)
+    )
+    weights = tf.math.divide_no_nan(weighted, total)
+    return tf.nn.relu(tf.reduce_sum(weights * activations, axis=-1, keepdims=True))
 
 
 def _layercam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
-    return tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * activations, axis=3, keepdims=True))
+    return tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * activations, axis=-1, keepdims=True))
+
+
+def _hirescam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(gradients * activations, axis=-1, keepdims=True)
+
+
+def _positions(activations: tf.Tensor) -> list[int]:
+    """Return the axes of positions: all but those of images and channels."""
+    return list(range(1, activations.shape.rank - 1))
 
 
 def _cam(combine: Callable, model, inputs, targets, score, against, layer, batch_size) -> np.ndarray:
-    layer = spatial_layer(model, layer)
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
-    run = cached_per_model(model, _compiled, kind, combine, layer)
+    run = cached_per_model(model, _compiled, kind, combine, spatial_layer(model, layer))
     return over_batches(run, inputs, classes, batch_size=batch_size, label=combine.__name__[1:])
 
 
 def _compiled(model: keras.Model, score: Score, combine: Callable, layer: str) -> Callable:
-    """Compile images (B, H, W, C), classes (B, 2) -> maps (B, H, W, 1)."""
-    network = _activations_and_scores(model, layer)
+    """Compile images (B, ..., C), classes (B, 2) -> maps (B, ..., 1)."""
+    network = with_layer(model, layer)
 
     @tf.function(input_signature=[images_spec(model), CLASSES])
     def run(images, classes):
         with cheap_gradients():
-            activations, logits = network(images, training=False)
+            activations, logits = network(images)
             scores = score(logits, classes)
-        maps = combine(activations, gradient(scores, activations))
-        return tf.image.resize(maps, tf.shape(images)[1:3])
+        return _resized(combine(activations, gradient(scores, activations)), images)
 
     return run
 
 
-def _activations(model: keras.Model, layer: str) -> Callable:
-    """Compile images (B, H, W, C) -> activations (B, k, h, w)."""
-    network = _activations_and_scores(model, layer)
+def _principal(model: keras.Model, layer: str) -> Callable:
+    """Compile images (B, ..., C) -> maps (B, ..., 1)."""
+    network = with_layer(model, layer)
 
     @tf.function(input_signature=[images_spec(model)])
     def run(images):
-        return tf.transpose(network(images, training=False)[0], [0, 3, 1, 2])
+        activations, _ = network(images)
+        shape = tf.shape(activations)
+        values, left, _ = tf.linalg.svd(tf.reshape(activations, [shape[0], -1, activations.shape[-1]]))
+        maps = left[..., :1] * values[:, None, :1]
+        maps *= tf.where(tf.reduce_sum(maps, axis=1, keepdims=True) < 0, -1.0, 1.0)
+        return _resized(tf.reshape(maps, tf.concat([shape[:-1], [1]], axis=0)), images)
 
     return run
 
 
-def _masked_answers(model: keras.Model, score: Score) -> Callable:
-    """Compile images, activations (n, k, h, w), classes (n, 2), rows, channels -> scores of the masked images."""
+def _weighted(model, layer: str, inputs, classes, weights: Callable, batch_size: int) -> np.ndarray:
+    """Compute ReLU(sum_k w_k A_k), with ``weights(activations, inputs, classes)`` (n, k) of each batch of images."""
+    run = cached_per_model(model, _activations, layer)
+    maps = [np.zeros((0, *inputs.shape[1:-1], 1), np.float32)]
+    for batch in batches(len(inputs), batch_size, "images"):
+        activations = run(inputs[batch]).numpy()
+        each = np.einsum("nk...,nk->n...", activations, weights(activations, inputs[batch], classes[batch]))
+        maps.append(_resized(np.maximum(each, 0)[..., None], inputs).numpy())
+    return np.concatenate(maps)
+
+
+def _of_channels(run: Callable, inputs, activations, classes, variants: int, batch_size: int, label: str) -> np.ndarray:
+    """Return the scores (n, variants) of a compiled function for each image and each variant of its channels."""
+    scores = np.empty(len(inputs) * variants, np.float32)
+    for _, pairs, some in over_variants(
+        run, inputs, activations, classes, variants=variants, batch_size=batch_size, label=label
+    ):
+        scores[pairs] = some
+    return scores.reshape(-1, variants)
+
+
+def _activations(model: keras.Model, layer: str) -> Callable:
+    """Compile images (B, ..., C) -> activations (B, k, ...), channels first."""
+    network = with_layer(model, layer)
+
+    @tf.function(input_signature=[images_spec(model)])
+    def run(images):
+        activations, _ = network(images)
+        return tf.transpose(activations, [0, activations.shape.rank - 1, *_positions(activations)])
+
+    return run
+
+
+def _masked_scores(model: keras.Model, score: Score, layer: str) -> Callable:
+    """Compile images (n, ...), activations (n, k, ...), classes (n, 2), rows, channels -> scores of masked images."""
     logits = score_model(model)
-    activations = tf.TensorSpec([None] * 4)
 
-    @tf.function(input_signature=[images_spec(model), activations, CLASSES, NUMBERS, NUMBERS])
+    @tf.function(input_signature=[images_spec(model), _activations_spec(model, layer), CLASSES, NUMBERS, NUMBERS])
     def run(images, activations, classes, rows, channels):
-        masks = tf.gather_nd(activations, tf.stack([rows, channels], axis=1))[..., None]
-        masks = tf.image.resize(masks, tf.shape(images)[1:3])
-        low, high = (some(masks, axis=(1, 2, 3), keepdims=True) for some in (tf.reduce_min, tf.reduce_max))
+        images = tf.gather(images, rows)
+        masks = _resized(tf.gather_nd(activations, tf.stack([rows, channels], axis=1))[..., None], images)
+        axes = list(range(1, masks.shape.rank))
+        low, high = (some(masks, axis=axes, keepdims=True) for some in (tf.reduce_min, tf.reduce_max))
         masks = tf.math.divide_no_nan(masks - low, high - low)
-        return score(logits(tf.gather(images, rows) * masks, training=False), tf.gather(classes, rows))
+        return score(logits(images * masks, training=False), tf.gather(classes, rows))
 
     return run
 
 
-def _activations_and_scores(model: keras.Model, layer: str) -> keras.Model:
-    scores = score_model(model)
-    return keras.Model(scores.inputs, [layer_outputs(model)[layer], scores.outputs[0]])
+def _ablated_scores(model: keras.Model, score: Score, layer: str) -> Callable:
+    """Compile images (n, ...), activations (n, k, ...), classes (n, 2), rows, channels -> scores without the channel.
+
+    The channel k, which does not exist, stands for all channels.
+    """
+    network = with_layer(model, layer)
+
+    @tf.function(input_signature=[images_spec(model), _activations_spec(model, layer), CLASSES, NUMBERS, NUMBERS])
+    def run(images, activations, classes, rows, channels):
+        kept = tf.one_hot(channels, activations.shape[1], on_value=0.0, off_value=1.0)
+        ablated = tf.gather(tf.transpose(activations, [0, *range(2, activations.shape.rank), 1]), rows)
+        ablated *= tf.reshape(kept, [-1, *[1] * len(_positions(ablated)), ablated.shape[-1]])
+        _, logits = network(tf.gather(images, rows), lambda _: ablated)
+        return score(logits, tf.gather(classes, rows))
+
+    return run
+
+
+def _activations_spec(model: keras.Model, layer: str) -> tf.TensorSpec:
+    _, *positions, channels = layer_outputs(model)[layer].shape
+    return tf.TensorSpec([None, channels, *positions])
+
+
+def _resized(maps: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Resize maps (B, ..., 1) bilinearly to the positions of the images."""
+    size = tf.shape(images)[1:-1]
+    if len(images.shape) == 3:
+        return tf.image.resize(maps[:, :, None], [size[0], 1])[:, :, 0]
+    return tf.image.resize(maps, size)
 
 
 def spatial_layer(model: keras.Model, name: str | None = None) -> str:
-    """Return ``name`` if that layer has a spatial output (N, h, w, k), or for ``None`` the name of the last such layer.
+    """Return ``name`` if that layer has a spatial output, or for ``None`` the name of the last suitable layer.
+
+    A layer of a model that is used as a layer has the names of both for a name: ``"backbone/block5"``.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model.
+    name : str or None
+        Name of a layer with an output (N, h, w, k) for images or (N, l, k) for sequences. If the layer is called
+        several times, its output is that of the last call. ``None`` is the last layer, at any depth, that the score
+        depends on and whose output has more than one position.
+
+    Returns
+    -------
+    str
+        The name.
 
     Raises
     ------
     InputError
         If there is no such layer, or it has no spatial output.
     """
-    spatial = [layer for layer, output in layer_outputs(model).items() if len(output.shape) == 4]
-    if not spatial:
-        raise InputError(f"model {model.name}: has no layer with a spatial output (N, h, w, k)")
-    if name is not None and name not in spatial:
+    rank = len(score_model(model).inputs[0].shape)
+    shapes = {path: output.shape for path, output in layer_outputs(model).items()}
+    spatial = [path for path, shape in shapes.items() if len(shape) == rank and rank in _KINDS]
+    if name is not None and name in spatial:
+        return name
+    if name is not None and spatial:
         known = ", ".join(spatial)
         raise InputError(f"layer: model {model.name} has no layer {name!r} with a spatial output; it has {known}")
-    return name or spatial[-1]
+    wide = [path for path in spatial if any(size != 1 for size in shapes[path][1:-1])]
+    if not wide:
+        kind = _KINDS.get(rank, _KINDS[4])
+        raise InputError(f"model {model.name}: has no layer with a spatial output {kind} of more than one position")
+    return wide[-1]
+
+
+_KINDS = {3: "(N, l, k)", 4: "(N, h, w, k)"}  # number of axes of the input -> spatial output

@@ -14,8 +14,6 @@ from skylight.attribution.scoring import (
     NUMBERS,
     Score,
     cached_per_model,
-    clone_layer,
-    clone_model_with,
     images_spec,
     over_batches,
     over_variants,
@@ -312,103 +310,15 @@ def completeness_gap(
     return here - there - maps.sum(axis=tuple(range(1, maps.ndim)))
 
 
-def guided_backpropagation(
-    model: keras.Model,
-    inputs: np.ndarray,
-    targets: Any = None,
-    *,
-    score: str | None = None,
-    against: Any = None,
-    batch_size: int = BATCH_SIZE,
-) -> np.ndarray:
-    """Guided backpropagation (Springenberg et al. 2015, arXiv:1412.6806).
-
-    The gradient of the score, with negative gradients set to 0 in the backward pass through every ReLU. Its maps
-    resemble those of an edge detector, whatever the weights are (Adebayo et al. 2018, arXiv:1810.03292).
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional model; it is not changed.
-    inputs : array
-        (N, H, W, C) images.
-    targets : int, array of int (N,), or None
-        Class to explain: one for all images or one per image; ``None`` is the predicted class.
-    score : str or None
-        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
-        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
-    against : int, array of int (N,), or None
-        Class to compare with: explain the logit of the target minus the logit of this class.
-    batch_size : int
-        Number of images per batch.
-
-    Returns
-    -------
-    array
-        (N, H, W, C) float32.
-
-    Raises
-    ------
-    InputError
-        If the model has no ReLU, or the model, inputs or targets are invalid.
-    """
-    return _gradients(model, inputs, targets, score, against, batch_size, "guided_backpropagation", _guided)
-
-
-def deconvnet(
-    model: keras.Model,
-    inputs: np.ndarray,
-    targets: Any = None,
-    *,
-    score: str | None = None,
-    against: Any = None,
-    batch_size: int = BATCH_SIZE,
-) -> np.ndarray:
-    """Deconvolutional network (Zeiler & Fergus 2014, arXiv:1311.2901).
-
-    The gradient of the score, where the backward pass through a ReLU is a ReLU of the gradient, whatever the sign of
-    the forward activation was.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Functional model; it is not changed.
-    inputs : array
-        (N, H, W, C) images.
-    targets : int, array of int (N,), or None
-        Class to explain: one for all images or one per image; ``None`` is the predicted class.
-    score : str or None
-        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
-        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
-    against : int, array of int (N,), or None
-        Class to compare with: explain the logit of the target minus the logit of this class.
-    batch_size : int
-        Number of images per batch.
-
-    Returns
-    -------
-    array
-        (N, H, W, C) float32.
-
-    Raises
-    ------
-    InputError
-        If the model has no ReLU, or the model, inputs or targets are invalid.
-    """
-    return _gradients(model, inputs, targets, score, against, batch_size, "deconvnet", _deconvolving)
-
-
-def _gradients(
-    model, inputs, targets, score, against, batch_size, label, network: Callable = score_model
-) -> np.ndarray:
+def _gradients(model, inputs, targets, score, against, batch_size, label) -> np.ndarray:
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
-    run = cached_per_model(model, _gradient, kind, network)
+    run = cached_per_model(model, _gradient, kind)
     return over_batches(run, inputs, classes, batch_size=batch_size, label=label)
 
 
-def _gradient(model: keras.Model, score: Score, network: Callable) -> Callable:
+def _gradient(model: keras.Model, score: Score) -> Callable:
     """Compile images (B, H, W, C), classes (B, 2) -> gradients (B, H, W, C)."""
-    logits = network(model)
+    logits = score_model(model)
 
     @tf.function(input_signature=[images_spec(model), CLASSES])
     def run(images, classes):
@@ -489,40 +399,3 @@ def _path_gradients(model: keras.Model, score: Score, steps: int) -> Callable:
         return tf.math.segment_sum(gradients, rows)
 
     return run
-
-
-def _guided(model: keras.Model) -> keras.Model:
-    return _with_backward_relu(model, lambda slope, above: slope * tf.nn.relu(above))
-
-
-def _deconvolving(model: keras.Model) -> keras.Model:
-    return _with_backward_relu(model, lambda slope, above: tf.nn.relu(above))
-
-
-def _with_backward_relu(model: keras.Model, backward: Callable) -> keras.Model:
-    """Copy the score model; in the backward pass of a ReLU a gradient becomes ``backward(slope, gradient)``."""
-    swapped = []
-
-    def relu(function: Callable) -> Callable:
-        @tf.custom_gradient
-        def activation(z):
-            with tf.GradientTape() as tape:
-                tape.watch(z)
-                value = function(z)
-            return value, lambda above: backward(tape.gradient(value, z), above)
-
-        swapped.append(activation)
-        return activation
-
-    def swap(layer: keras.Layer) -> keras.Layer:
-        copy = clone_layer(layer)
-        if isinstance(layer, keras.layers.ReLU):
-            return keras.layers.Activation(relu(copy), name=layer.name)
-        if getattr(layer, "activation", None) in (keras.activations.relu, keras.activations.relu6):
-            copy.activation = relu(layer.activation)
-        return copy
-
-    network = clone_model_with(model, swap)
-    if not swapped:
-        raise InputError(f"model {model.name}: has no ReLU, which this method needs")
-    return network

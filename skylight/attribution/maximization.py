@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from skylight.attribution.scoring import cached_per_model, images_spec, layer_outputs, score_model
+from skylight.attribution.activations import layer_outputs, with_layer
+from skylight.attribution.scoring import cached_per_model, images_spec, score_model
 from skylight.errors import InputError
 
 
@@ -37,7 +38,8 @@ def activation_maximization(
         Index of the class or, with ``layer``, of a unit of that layer. A unit of a spatial layer is a channel; its
         mean over positions is maximised.
     layer : str or None
-        Name of a layer; ``None`` maximises the score of a class.
+        Name of a layer (``"backbone/block5"`` for one of a model that is used as a layer); ``None`` maximises the score
+        of a class.
     value_range : (float, float)
         Lowest and highest value of an input. The start is uniform noise in the middle tenth of this range.
     steps : int
@@ -60,10 +62,10 @@ def activation_maximization(
     InputError
         If the layer or unit does not exist, an option is out of range, or the input has no fixed size.
     """
-    network = _network(model, layer)
+    size, units = _size(model), _units(model, layer)
     low, high = value_range
     for name, fits, got in (
-        (f"unit: must be 0 to {network.output_shape[-1] - 1}", 0 <= unit < network.output_shape[-1], unit),
+        (f"unit: must be 0 to {units - 1}", 0 <= unit < units, unit),
         ("value_range: the first value must be below the second", low < high, value_range),
         ("steps: must be at least 1", steps >= 1, steps),
         ("jitter: must be at least 0", jitter >= 0, jitter),
@@ -71,7 +73,7 @@ def activation_maximization(
         if not fits:
             raise InputError(f"{name}, got {got}")
     random = np.random.default_rng(seed)
-    image = low + (high - low) * random.uniform(0.45, 0.55, (1, *network.input_shape[1:]))
+    image = low + (high - low) * random.uniform(0.45, 0.55, (1, *size))
     image, memory = tf.constant(image, tf.float32), tf.zeros(image.shape)
     step = cached_per_model(model, _step, layer)
     options = [tf.constant(number, tf.float32) for number in ((high - low) / 255, total_variation, norm)]
@@ -86,7 +88,7 @@ def _step(model: keras.Model, layer: str | None) -> Callable:
 
     The memory is the running mean of the squared gradient in RMSprop.
     """
-    network = _network(model, layer)
+    responses = _responses(model, layer)
     number, image = tf.TensorSpec([]), images_spec(model)
 
     @tf.function(
@@ -96,7 +98,7 @@ def _step(model: keras.Model, layer: str | None) -> Callable:
         image = tf.roll(image, shift, axis=[1, 2])
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
-            height = tf.reduce_mean(tf.gather(network(image, training=False), unit, axis=-1))
+            height = tf.reduce_mean(tf.gather(responses(image), unit, axis=-1))
             roughness = tf.image.total_variation(image)[0] / tf.cast(tf.size(image), tf.float32)
             descent = total_variation * roughness + norm * tf.reduce_mean(tf.abs(image)) - height
         slope = tape.gradient(descent, image)
@@ -106,13 +108,27 @@ def _step(model: keras.Model, layer: str | None) -> Callable:
     return run
 
 
-def _network(model: keras.Model, layer: str | None) -> keras.Model:
-    scores = score_model(model)
-    if None in scores.input_shape[1:]:
-        raise InputError(f"model {model.name}: must take images of a fixed size, got {scores.input_shape[1:]}")
+def _responses(model: keras.Model, layer: str | None) -> Callable:
+    """Return a function of images that returns the units: the logits, or the output of the layer."""
     if layer is None:
-        return scores
+        logits = score_model(model)
+        return lambda images: logits(images, training=False)
+    network = with_layer(model, layer)
+    return lambda images: network(images)[0]
+
+
+def _size(model: keras.Model) -> tuple[int, ...]:
+    size = score_model(model).input_shape[1:]
+    if None in size:
+        raise InputError(f"model {model.name}: must take images of a fixed size, got {size}")
+    return size
+
+
+def _units(model: keras.Model, layer: str | None) -> int:
+    """Return the number of units: classes, or channels of the layer."""
+    if layer is None:
+        return score_model(model).output_shape[-1]
     outputs = layer_outputs(model)
     if layer not in outputs:
         raise InputError(f"layer: model {model.name} has no layer {layer!r}; it has {', '.join(outputs)}")
-    return keras.Model(scores.inputs, outputs[layer])
+    return outputs[layer].shape[-1]

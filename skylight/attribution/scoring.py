@@ -320,21 +320,6 @@ def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     return inputs[0], outputs[0]
 
 
-def layer_outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
-    """Return layer name -> output of the layer in the score model of ``model``, in the order of the layers.
-
-    Unlike ``layer.output`` this also works for layers that several models share and for models used as layers. For a
-    layer that is called several times it is the last output.
-    """
-    nodes = sorted(score_model(model)._nodes_by_depth.items(), reverse=True)
-    return {
-        node.operation.name: node.outputs[0]
-        for _, level in nodes
-        for node in level
-        if not isinstance(node.operation, keras.layers.InputLayer)
-    }
-
-
 def clone_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
     """Copy a layer and change some of its configuration; the copy shares the variables of the layer.
 

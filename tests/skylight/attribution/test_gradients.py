@@ -4,16 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
 from tf_keras_vis.saliency import Saliency
-from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation, ReplaceToLinear
+from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
 from tf_keras_vis.utils.scores import CategoricalScore
 
 from skylight.attribution import (
     completeness_gap,
-    deconvnet,
     gradient_x_input,
-    guided_backpropagation,
     integrated_gradients,
     saliency,
     smoothgrad,
@@ -35,8 +32,8 @@ def gradients(model, images, targets):
     return tape.gradient(score, images).numpy()
 
 
-def library(model, images, targets, modifiers=(), **options):
-    call = Saliency(model, [*modifiers, ReplaceToLinear()])
+def library(model, images, targets, **options):
+    call = Saliency(model, ReplaceToLinear())
     return call(CategoricalScore(targets), images, keepdims=True, normalize_map=False, **options)
 
 
@@ -143,43 +140,6 @@ def test_the_completeness_gap_decreases_with_the_number_of_steps(classifier, ima
 def test_integrated_gradients_of_a_linear_model_need_one_step(linear, images):
     maps = integrated_gradients(linear, images, 0, baseline=0.2, steps=1)
     assert np.allclose(maps, weights_of(linear, 0) * (images - 0.2), atol=1e-6)
-
-
-def test_guided_backpropagation_equals_that_of_tf_keras_vis(classifier, images):
-    theirs = library(classifier, images, TARGETS, [GuidedBackpropagation()], gradient_modifier=None)
-    assert np.allclose(guided_backpropagation(classifier, images, TARGETS, score="logit"), theirs, atol=1e-6)
-    assert not np.allclose(theirs, gradients(classifier, images, TARGETS), atol=1e-3)
-
-
-def relu_chain(*relus):
-    """Return a network of dense layers with the given activations between them, and its weights."""
-    keras.utils.set_random_seed(5)
-    image = layers.Input((2, 2, 1))
-    x = layers.Flatten()(image)
-    for relu in relus:
-        x = relu(layers.Dense(6, name=f"dense{len(relus)}{id(relu)}")(x))
-    model = keras.Model(image, layers.Dense(2)(x))
-    return model, model.get_weights()[::2]
-
-
-@pytest.mark.parametrize("relu", [layers.ReLU, lambda: layers.Activation("relu"), lambda: layers.Activation("relu6")])
-def test_guided_backpropagation_and_deconvnet_by_definition(relu):
-    model, (a, b, c) = relu_chain(relu(), relu())
-    images = np.random.default_rng(0).normal(size=(6, 2, 2, 1)).astype(np.float32)
-    x = images.reshape(6, 4)
-    z1 = x @ a
-    z2 = np.maximum(z1, 0) @ b
-    top = np.tile(c[:, 1], (6, 1))
-    guided = np.maximum((z1 > 0) * (np.maximum((z2 > 0) * top, 0) @ b.T), 0) @ a.T
-    deconvolved = np.maximum(np.maximum(top, 0) @ b.T, 0) @ a.T
-    assert np.allclose(guided_backpropagation(model, images, 1).reshape(6, 4), guided, atol=1e-6)
-    assert np.allclose(deconvnet(model, images, 1).reshape(6, 4), deconvolved, atol=1e-6)
-
-
-def test_a_network_without_relu_is_an_error(linear, images):
-    for method in (guided_backpropagation, deconvnet):
-        with pytest.raises(InputError, match="model linear: has no ReLU"):
-            method(linear, images)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,17 @@ def test_the_mean_of_a_channel_increases(classifier):
     assert after > 1.5 * before
 
 
+def test_a_channel_of_a_nested_model_is_that_of_the_flat_one(classifier):
+    image = layers.Input((8, 9, 2))
+    inner = keras.Model(classifier.input, classifier.get_layer("second").output, name="inner")
+    nested = keras.Model(image, layers.Dense(3)(layers.Flatten()(inner(image))))
+    one, two = (
+        activation_maximization(model, 2, layer=layer, **OPTIONS)
+        for model, layer in ((classifier, "second"), (nested, "inner/second"))
+    )
+    assert np.allclose(one, two, atol=1e-5)
+
+
 def test_the_seed_determines_start_and_jitter(classifier):
     one, same, other = (
         activation_maximization(classifier, 1, jitter=2, seed=seed, value_range=(0, 1), steps=5) for seed in (1, 1, 2)

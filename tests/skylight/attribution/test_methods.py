@@ -59,7 +59,7 @@ def test_maps_do_not_depend_on_batches_and_functions_are_traced_once(name, image
     assert compiled
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"eigencam"}))  # which is the same for all classes
 def test_none_is_the_predicted_class(name, classifier, images):
     predicted = classifier.predict(images, verbose=0).argmax(axis=1)
     assert np.array_equal(explain(name, classifier, images), explain(name, classifier, images, predicted))
@@ -72,7 +72,7 @@ def test_without_inputs_there_are_no_maps(name, classifier, images):
     assert explain(name, classifier, images[:0]).shape[:3] == (0, *SHAPE[:2])
 
 
-INVARIANT = sorted(set(METHODS) - {"lrp", "guided_backpropagation", "deconvnet"})
+INVARIANT = sorted(set(METHODS) - {"lrp", "guided_backpropagation", "deconvnet", "guided_gradcam"})
 
 
 @pytest.mark.parametrize("name", INVARIANT)
@@ -91,7 +91,7 @@ def test_implementation_invariance(name, classifier, images):
 
 def test_the_registry_has_the_methods_by_name():
     assert METHODS["saliency"] is attribution.saliency
-    assert len(METHODS) == len(list(METHODS)) == 17
+    assert len(METHODS) == len(list(METHODS)) == 22
     assert "lime" not in METHODS and "lighting" not in METHODS  # lighting takes no inputs
     for name, method in METHODS.items():
         assert method.__name__ == name
