@@ -23,7 +23,7 @@ from skylight.attribution import lrp
 from skylight.attribution.relevance import AlphaBeta, Epsilon
 from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.graph import Graph, Step, walk
-from skylight.attribution.relevance.layers import Elementwise, Linear, MaxPool, Sum
+from skylight.attribution.relevance.parts import Elementwise, Linear, MaxPool, Sum
 from skylight.attribution.scoring import images_spec, score_model
 from skylight.networks.applications import backbone
 from skylight.networks.vgg6 import vgg6

@@ -27,9 +27,9 @@ from skylight.attribution.relevance import (
 from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.composites import assign, composite
 from skylight.attribution.relevance.graph import walk
-from skylight.attribution.relevance.layers import Activations, Elementwise
+from skylight.attribution.relevance.parts import Activations, Elementwise
 from skylight.attribution.relevance.rules import WinnerTakesAll
-from skylight.attribution.scoring import score_model
+from skylight.attribution.scoring import Score, score_model
 from skylight.errors import InputError
 from skylight.networks.applications import backbone
 from skylight.networks.periodic_cnn import periodic_cnn
@@ -141,7 +141,7 @@ def literal_chain(model, image, target, rules):
 )
 @pytest.mark.slow
 def test_a_whole_network_equals_the_literal_chain_of_its_layers(model, images, rule, conv, mean, dense):
-    ours = lrp(model, images, 2, rule=rule)
+    ours = lrp(model, images, 2, rule=rule, score="logit")
     rules = {"conv": conv, "separable": conv, "mean": mean, "dense": dense}
     theirs = np.stack([literal_chain(model, image, 2, rules) for image in images[:2]])
     assert np.abs(ours[:2] - theirs).max() < 2e-5 * np.abs(theirs).max()
@@ -153,7 +153,7 @@ def test_without_biases_every_layer_conserves_relevance(images):
     scores = np.asarray(score_model(model)(images))[:, 1]
     for rule in (Simple(), Epsilon(1e-9), Gamma(), "flat", "ww", "zbox", AlphaBeta(1, 0)):
         rule = {FIRST: ZBox(-5, 5), "*": "epsilon"} if rule == "zbox" else rule
-        for name, values in lrp_layerwise(model, images, 1, rule=rule).items():
+        for name, values in lrp_layerwise(model, images, 1, rule=rule, score="logit").items():
             total = values.reshape(len(images), -1).sum(axis=1)
             assert np.allclose(total, scores, rtol=1e-3, atol=1e-4), (rule, name)
 
@@ -192,7 +192,8 @@ def eagerly(model, images, targets, rule):
     """Run LRP without compiling it, which is faster for a single run."""
     graph = fold(walk(score_model(model)))
     propagate = relevance.propagation(graph, assign(rule, graph), Score("logit", "linear"), tf.float32)
-    return next(iter(propagate(tf.constant(images), tf.constant(targets)).values())).numpy()
+    classes = tf.stack([targets, [-1] * len(targets)], axis=1)
+    return next(iter(propagate(tf.constant(images), classes).values())).numpy()
 
 
 @pytest.mark.parametrize("name", ["periodic", "vgg6", "VGG16", "ResNet50V2", "Xception", "MobileNetV2", "residual"])
@@ -244,7 +245,7 @@ def test_the_explained_score_does_not_depend_on_how_the_softmax_is_written(image
         [layers.Dense(1, activation="sigmoid")],
         [layers.Dense(1)],
     ]
-    maps = [lrp(small(*row), images, 0) for row in rows]
+    maps = [lrp(small(*row), images, int(row is rows[4]), score="logit") for row in rows]
     for same in maps:
         assert same.shape == images.shape and same.dtype == np.float32
     for same in maps[1:4]:
@@ -263,7 +264,7 @@ def test_targets_and_batches(model, images):
         assert np.allclose(best, lrp(model, images, batch_size=size), rtol=1e-4, atol=1e-6)
     assert np.allclose(best[3:4], lrp(model, images[3:4]), rtol=1e-4, atol=1e-6)
     assert lrp(model, images[:0]).shape == (0, *SHAPE)
-    layerwise = lrp_layerwise(model, images, batch_size=2)
+    layerwise = lrp_layerwise(model, images, score="logit", batch_size=2)
     assert layerwise["conv"].shape == (5, 8, 9, 4) and layerwise["scores"].dtype == np.float32
     assert np.allclose(layerwise["scores"].sum(axis=1), scores.max(axis=1), rtol=1e-5)
 
@@ -331,16 +332,16 @@ def test_wrong_rules_are_errors(model, images, rule, message):
         lrp(model, images, rule=rule)
 
 
-def test_the_error_for_an_unsupported_layer_names_it_and_lists_the_supported_ones():
+def test_the_error_for_an_unsupported_layer_names_it_and_says_how_to_register_a_rule():
     image = keras.Input((6, 6, 2))
-    x = layers.Conv2DTranspose(2, 2, name="up")(image)
+    x = layers.ConvLSTM1D(2, 2, name="memory")(image)
     unsupported = keras.Model(image, layers.Dense(2)(layers.Flatten()(x)))
-    with pytest.raises(InputError, match=r"layer up: Conv2DTranspose .* supported are Activation, Add, .*Pad"):
+    message = r"layer memory: ConvLSTM1D of 1 input\(s\) .*register\(ConvLSTM1D, ...\)"
+    with pytest.raises(InputError, match=message):
         lrp(unsupported, np.zeros((1, 6, 6, 2)))
-    product = layers.Multiply(name="gate")([image, layers.Conv2D(2, 1)(image)])
-    gated = keras.Model(image, layers.Dense(2)(layers.Flatten()(product)))
-    with pytest.raises(InputError, match=r"layer gate: Multiply of 2 input\(s\) is not supported"):
-        lrp(gated, np.zeros((1, 6, 6, 2)))
+    turned = keras.Model(image, layers.Dense(2)(layers.Flatten()(layers.Lambda(lambda x: x[:, ::-1], name="f")(image))))
+    with pytest.raises(InputError, match=r"layer f: .* Lambda .*register\(model.get_layer\('f'\), ...\)$"):
+        lrp(turned, np.zeros((1, 6, 6, 2)))
 
 
 def test_double_precision_models_are_explained_in_double_precision(images):

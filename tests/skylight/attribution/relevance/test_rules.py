@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from skylight.attribution.relevance import AlphaBeta, Epsilon, Flat, Gamma, Simple, WinnerTakesAll, WSquare, ZBox
-from skylight.attribution.relevance.layers import Activations, parts
+from skylight.attribution.relevance.layers import program
+from skylight.attribution.relevance.parts import Activations
 from skylight.errors import InputError
 from skylight.networks.rotation import CyclicAveragePooling, JoinRotations, QuarterTurns
 from tests.skylight.attribution.relevance import literal
@@ -90,6 +91,11 @@ def double_precision():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def parts(node):
+    """Return the parts of a layer."""
+    return [part for part, _ in program(node)]
 
 
 def called(layer, shape, rng):
@@ -228,7 +234,9 @@ def reversed_nodes(model):
     return [model._nodes_by_depth[depth][0] for depth in sorted(model._nodes_by_depth, reverse=True)][1:]
 
 
-@pytest.mark.parametrize("activation", ["relu", "swish", "tanh", "sigmoid", "softmax", "leaky_relu", "linear"])
+@pytest.mark.parametrize(
+    "activation", ["relu", "swish", "tanh", "sigmoid", "gelu", "selu", "elu", "hard_silu", "leaky_relu", "linear"]
+)
 def test_activations_do_not_change_relevance(activation, rng):
     dense = layers.Dense(4, activation=activation)
     row = called(dense, (3,), rng)
