@@ -141,7 +141,7 @@ def literal_chain(model, image, target, rules):
 )
 @pytest.mark.slow
 def test_a_whole_network_equals_the_literal_chain_of_its_layers(model, images, rule, conv, mean, dense):
-    ours = lrp(model, images, 2, rule=rule, score="logit")
+    ours = lrp(model, images, 2, rule=rule)
     rules = {"conv": conv, "separable": conv, "mean": mean, "dense": dense}
     theirs = np.stack([literal_chain(model, image, 2, rules) for image in images[:2]])
     assert np.abs(ours[:2] - theirs).max() < 2e-5 * np.abs(theirs).max()
@@ -153,7 +153,7 @@ def test_without_biases_every_layer_conserves_relevance(images):
     scores = np.asarray(score_model(model)(images))[:, 1]
     for rule in (Simple(), Epsilon(1e-9), Gamma(), "flat", "ww", "zbox", AlphaBeta(1, 0)):
         rule = {FIRST: ZBox(-5, 5), "*": "epsilon"} if rule == "zbox" else rule
-        for name, values in lrp_layerwise(model, images, 1, rule=rule, score="logit").items():
+        for name, values in lrp_layerwise(model, images, 1, rule=rule).items():
             total = values.reshape(len(images), -1).sum(axis=1)
             assert np.allclose(total, scores, rtol=1e-3, atol=1e-4), (rule, name)
 
@@ -191,9 +191,9 @@ class Accounting:
 def eagerly(model, images, targets, rule):
     """Run LRP without compiling it, which is faster for a single run."""
     graph = fold(walk(score_model(model)))
+    classes = np.stack([targets, np.full(len(images), -1)], axis=1).astype(np.int32)
     propagate = relevance.propagation(graph, assign(rule, graph), Score("logit", "linear"), tf.float32)
-    classes = tf.stack([targets, [-1] * len(targets)], axis=1)
-    return next(iter(propagate(tf.constant(images), classes).values())).numpy()
+    return next(iter(propagate(tf.constant(images), tf.constant(classes)).values())).numpy()
 
 
 @pytest.mark.parametrize("name", ["periodic", "vgg6", "VGG16", "ResNet50V2", "Xception", "MobileNetV2", "residual"])
@@ -245,7 +245,8 @@ def test_the_explained_score_does_not_depend_on_how_the_softmax_is_written(image
         [layers.Dense(1, activation="sigmoid")],
         [layers.Dense(1)],
     ]
-    maps = [lrp(small(*row), images, int(row is rows[4]), score="logit") for row in rows]
+    targets = [0, 0, 0, 0, 1, 0]  # the output of a single sigmoid is the probability of class 1
+    maps = [lrp(small(*row), images, target) for row, target in zip(rows, targets, strict=True)]
     for same in maps:
         assert same.shape == images.shape and same.dtype == np.float32
     for same in maps[1:4]:
@@ -264,7 +265,7 @@ def test_targets_and_batches(model, images):
         assert np.allclose(best, lrp(model, images, batch_size=size), rtol=1e-4, atol=1e-6)
     assert np.allclose(best[3:4], lrp(model, images[3:4]), rtol=1e-4, atol=1e-6)
     assert lrp(model, images[:0]).shape == (0, *SHAPE)
-    layerwise = lrp_layerwise(model, images, score="logit", batch_size=2)
+    layerwise = lrp_layerwise(model, images, batch_size=2)
     assert layerwise["conv"].shape == (5, 8, 9, 4) and layerwise["scores"].dtype == np.float32
     assert np.allclose(layerwise["scores"].sum(axis=1), scores.max(axis=1), rtol=1e-5)
 
