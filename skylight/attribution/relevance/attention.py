@@ -93,8 +93,8 @@ def dot_product_attention(node: Any) -> Wiring:
     call = _arguments(node)
     query, key, value = (call[name] for name in ("query", "key", "value"))
     bias, mask = call.get("bias"), call.get("mask")
-    if isinstance(bias, int) or isinstance(mask, int):
-        raise InputError(f"layer {operation.name}: LRP supports only a constant bias and mask")
+    if isinstance(bias, int) or isinstance(mask, int) or getattr(operation, "attn_logits_soft_cap", None):
+        raise InputError(f"layer {operation.name}: LRP supports only a constant bias and mask, and no soft cap")
 
     def scores(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         scale = getattr(operation, "scale", None) or call.get("scale") or 1 / math.sqrt(query.shape[-1])

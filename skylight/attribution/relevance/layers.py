@@ -56,7 +56,8 @@ def register(layer: type | layers.Layer, rule: str | Callable[[Any], Part | list
         A layer class, or one layer of a model (a `Lambda`, for example).
     rule : str or callable
         What the layer computes at inference: ``"linear"`` (an affine map of one input; relevance is distributed by the
-        epsilon rule), ``"average"`` (a linear map without negative weights or offset; any rule), ``"elementwise"``
+        epsilon rule), ``"average"`` (a mean or a sum of
+        some cells: all weights are equal; any rule), ``"elementwise"``
         (each output cell depends on the same input cell only: relevance is unchanged), ``"identity"`` (the output is
         the input), ``"rearrangement"`` (each output cell is an input cell), ``"padding"`` (the same, or 0), or
         ``"sum"`` (of all inputs). Or a function of the layer that returns one part or several in a row, of the kinds in
@@ -387,12 +388,7 @@ def _custom_scale(layer: CustomScaleLayer) -> Wiring:
 
 
 def _up_sampling(layer: layers.UpSampling2D) -> list[Part]:
-    kind = {"nearest": "rearrangement", "bilinear": "average"}.get(layer.interpolation, "linear")
-    return [KINDS[kind](layer.call)]
-
-
-def _resizing(layer: layers.Resizing) -> list[Part]:
-    return [KINDS["average" if layer.interpolation in ("nearest", "bilinear", "area") else "linear"](layer.call)]
+    return [Rearrange(layer.call) if layer.interpolation == "nearest" else Linearised(layer.call)]
 
 
 def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]:
@@ -501,8 +497,8 @@ _LAYERS: dict[type, Any] = {
     layers.Concatenate: "rearrangement",
     **dict.fromkeys(_all_of("ZeroPadding"), "padding"),
     **dict.fromkeys(_all_of("Cropping"), "rearrangement"),
-    layers.CenterCrop: "average",
-    layers.Resizing: _resizing,
+    layers.CenterCrop: "linear",  # it enlarges images that are too small
+    layers.Resizing: "linear",
     layers.UpSampling1D: "rearrangement",
     layers.UpSampling2D: _up_sampling,
     layers.UpSampling3D: "rearrangement",

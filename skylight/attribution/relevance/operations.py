@@ -144,8 +144,8 @@ OPERATIONS: dict[str, Any] = (
         "SpaceToDepth ExtractPatches CropImages Diagonal",
     )
     | _named("padding", "Pad PadImages")
-    | _named("average", "Mean Sum AveragePool AdaptiveAveragePool Cumsum Tril Triu Trace RGBToGrayscale GaussianBlur")
-    | _named("linear", "Resize Diff Max Amax Min Amin Norm Std Var Prod Logsumexp")
+    | _named("average", "Mean Sum AveragePool AdaptiveAveragePool Cumsum Tril Triu Trace")
+    | _named("linear", "Resize RGBToGrayscale GaussianBlur Diff Max Amax Min Amin Norm Std Var Prod Logsumexp")
 )
 """Name of the class of an operation -> the kind of `layers.KINDS` that it is, or a function of the call that returns
 its parts."""

@@ -220,10 +220,11 @@ class Contraction:
 
         def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor | None]:
             shares = rule(signals if any(signals) else [True] * len(xs))
-            taking = [x for x, share in zip(values, shares, strict=True) if share]
+            copies = [tf.identity(x) for x in values]  # the same value may be read twice, as in self-attention
+            taking = [x for x, share in zip(copies, shares, strict=True) if share]
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(taking)
-                z = self.function(*values)
+                z = self.function(*copies)
             weights = iter(tape.gradient(z, taking, relevance / stabilised(z, EPSILON)))
             return [share * x * next(weights) if share else None for x, share in zip(values, shares, strict=True)]
 
@@ -285,6 +286,7 @@ def collected(share: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 def _moved_back(function: Callable[..., tf.Tensor], xs: list[tf.Tensor], y: tf.Tensor) -> list[tf.Tensor]:
     """Move the relevance ``y`` of the output cells of a function back to its input cells."""
+    xs = [tf.identity(x) for x in xs] if len(xs) > 1 else xs  # the same value may be read twice
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(xs)
         moved = function(*xs)
