@@ -30,8 +30,10 @@ def function_of(node: Any, output: int = 0) -> Callable[..., tf.Tensor]:
     several = len(node.outputs) > 1
 
     def function(*xs: tf.Tensor) -> tf.Tensor:
-        values = {id(tensor): x for tensor, x in zip(node.input_tensors, xs, strict=True)}
-        args, kwargs = node.arguments.fill_in(values)
+        values = iter(xs)  # by place, because one tensor may be given twice
+        args, kwargs = node.arguments.convert(
+            lambda value: next(values) if isinstance(value, keras.KerasTensor) else value
+        )
         result = node.operation.call(*args, **kwargs)
         return keras.tree.flatten(result)[output] if several else result
 
