@@ -3,6 +3,9 @@
 The ideal time is that of three compiled forward and backward passes of the network on the same batch. captum and zennit
 run the same network with the same weights (batch normalisation is folded before) in PyTorch, in the same process. This
 part is skipped if they are not installed (bench/requirements.txt).
+
+LRP of ConvNeXtTiny at 96 x 96 is compared with gradient x input, of the network as Keras builds it and of the same
+network with the depthwise convolutions that Keras writes as grouped ones, which TensorFlow computes faster on a CPU.
 """
 
 import argparse
@@ -19,11 +22,11 @@ import tensorflow as tf
 from keras import layers
 
 from bench.timing import medians
-from skylight.attribution import lrp
+from skylight.attribution import gradient_x_input, lrp
 from skylight.attribution.relevance import AlphaBeta, Epsilon
 from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.graph import Graph, Step, walk
-from skylight.attribution.relevance.layers import Elementwise, Linear, MaxPool, Sum
+from skylight.attribution.relevance.parts import Elementwise, Linear, MaxPool, Sum
 from skylight.attribution.scoring import images_spec, score_model
 from skylight.networks.applications import backbone
 from skylight.networks.vgg6 import vgg6
@@ -53,7 +56,37 @@ def main() -> None:
         against_ideal(name, model, images, targets, options.repeats)
         if torch:
             against_pytorch(name, model, images, targets, options.repeats)
+    against_gradient(convnext(), options.images // 4, options.repeats)
     leak(networks["VGG6"], options.calls)
+
+
+def convnext() -> keras.Model:
+    """Return ConvNeXtTiny for images of 96 x 96."""
+    return keras.applications.ConvNeXtTiny(weights=None, input_shape=(96, 96, 3), classes=10)
+
+
+def against_gradient(model: keras.Model, count: int, repeats: int) -> None:
+    images = 255 * np.random.default_rng(0).random((count, *model.input_shape[1:]), dtype=np.float32)
+    targets = np.zeros(count, np.int32)
+    depthwise = keras.models.clone_model(model, clone_function=as_depthwise, recursive=True)
+    runs: dict[str, Callable] = {
+        "gradient x input": lambda: gradient_x_input(model, images, targets),
+        "gradient x input, depthwise": lambda: gradient_x_input(depthwise, images, targets),
+    }
+    for rule in ("epsilon", "gamma", "epsilon_plus"):
+        runs[f"lrp {rule}"] = lambda rule=rule: lrp(model, images, targets, rule=RULES[rule])
+    seconds = medians(runs, repeats)
+    print(f"\nConvNeXtTiny, 96 x 96, {count} images (target: at most 5 x gradient x input)")
+    for name, value in seconds.items():
+        ratios = [value / seconds[other] for other in ("gradient x input", "gradient x input, depthwise")]
+        print(f"  {name:42s} {value:10.4g} s   {ratios[0]:8.3g} x and {ratios[1]:8.3g} x gradient x input")
+
+
+def as_depthwise(layer: keras.Layer) -> keras.Layer:
+    """Return a depthwise convolution in place of a convolution with one group per channel."""
+    if not isinstance(layer, layers.Conv2D) or layer.groups == 1:
+        return type(layer).from_config(layer.get_config())
+    return layers.DepthwiseConv2D(layer.kernel_size, padding=layer.padding, name=layer.name)
 
 
 def xception() -> keras.Model:

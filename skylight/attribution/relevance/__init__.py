@@ -23,15 +23,28 @@ from skylight.attribution.relevance.composites import (
     check_bounds,
     composite,
 )
-from skylight.attribution.relevance.graph import Graph, walk
-from skylight.attribution.relevance.layers import Activations
+from skylight.attribution.relevance.graph import Graph, forward, sized, walk
+from skylight.attribution.relevance.layers import register
+from skylight.attribution.relevance.parts import (
+    Contraction,
+    Elementwise,
+    Linear,
+    Linearised,
+    MaxPool,
+    Product,
+    Rearrange,
+    Softmax,
+    Sum,
+)
 from skylight.attribution.relevance.rules import (
     AlphaBeta,
     Epsilon,
     Flat,
     Gamma,
     Rule,
+    SignalTakesAll,
     Simple,
+    Uniform,
     WinnerTakesAll,
     WSquare,
     ZBox,
@@ -54,15 +67,27 @@ __all__ = [
     "RULES",
     "WEIGHTED",
     "AlphaBeta",
+    "Contraction",
+    "Elementwise",
     "Epsilon",
     "Flat",
     "Gamma",
+    "Linear",
+    "Linearised",
+    "MaxPool",
+    "Product",
+    "Rearrange",
+    "SignalTakesAll",
     "Simple",
+    "Softmax",
+    "Sum",
+    "Uniform",
     "WSquare",
     "WinnerTakesAll",
     "ZBox",
     "lrp",
     "lrp_layerwise",
+    "register",
 ]
 
 
@@ -138,7 +163,7 @@ def lrp(
     Raises
     ------
     InputError
-        If the model is not functional or has an unsupported layer (the message lists the supported ones), or if
+        If the model is not functional or has an unsupported layer (`register` gives it a rule), or if
         inputs, targets, rule or batch size are invalid.
     """
     inputs, classes, *how = _resolved(model, inputs, targets, rule, score, against, batch_size)
@@ -173,25 +198,29 @@ def lrp_layerwise(
 
 def _resolved(
     model, inputs, targets, rule, score, against, batch_size
-) -> tuple[np.ndarray, np.ndarray, Composite, Score]:
-    """Check the arguments and return inputs (N, ...), classes (N, 2), the composite of the rules, and the score."""
+) -> tuple[np.ndarray, np.ndarray, Composite, tuple[int, ...], Score]:
+    """Check the arguments; return inputs (N, ...), classes (N, 2), the composite, the shape of an image, the score."""
     rules = composite(rule)
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size, "logit")
-    check_bounds(*cached_per_model(model, _plan, rules), inputs)
-    return inputs, classes, rules, kind
+    shape = inputs.shape[1:]
+    check_bounds(*cached_per_model(model, _plan, rules, shape), inputs)
+    return inputs, classes, rules, shape, kind
 
 
-def _plan(model: keras.Model, rules: Composite) -> tuple[Graph, list[Rule]]:
-    """Return the graph of the score model and the rule of each of its steps."""
-    graph = fold(walk(score_model(model)))
+def _plan(model: keras.Model, rules: Composite, shape: tuple[int, ...]) -> tuple[Graph, list[Rule]]:
+    """Return the graph of the score model for images of one shape, and the rule of each of its steps."""
+    graph = walk(score_model(model))
+    if None in images_spec(model).shape[1:]:
+        graph = sized(graph, shape, _dtype(model))
+    graph = fold(graph)
     return graph, assign(rules, graph)
 
 
-def _relevance_of_inputs(model: keras.Model, rules: Composite, score: Score) -> Callable:
+def _relevance_of_inputs(model: keras.Model, rules: Composite, shape: tuple[int, ...], score: Score) -> Callable:
     """Compile images (B, ...), classes (B, 2) -> relevances (B, ...)."""
-    propagate = propagation(*cached_per_model(model, _plan, rules), score, _dtype(model))
+    propagate = propagation(*cached_per_model(model, _plan, rules, shape), score, _dtype(model))
 
-    @tf.function(input_signature=_signature(model), autograph=False)
+    @tf.function(input_signature=_signature(shape), autograph=False)
     def run(images, classes):
         image, *_ = propagate(images, classes).values()
         return image
@@ -199,14 +228,14 @@ def _relevance_of_inputs(model: keras.Model, rules: Composite, score: Score) -> 
     return run
 
 
-def _relevance_of_layers(model: keras.Model, rules: Composite, score: Score) -> Callable:
+def _relevance_of_layers(model: keras.Model, rules: Composite, shape: tuple[int, ...], score: Score) -> Callable:
     """Compile images (B, ...), classes (B, 2) -> {layer name: relevances (B, ...)}."""
-    propagate = propagation(*cached_per_model(model, _plan, rules), score, _dtype(model))
-    return tf.function(propagate, input_signature=_signature(model), autograph=False)
+    propagate = propagation(*cached_per_model(model, _plan, rules, shape), score, _dtype(model))
+    return tf.function(propagate, input_signature=_signature(shape), autograph=False)
 
 
-def _signature(model: keras.Model) -> list[tf.TensorSpec]:
-    return [images_spec(model), CLASSES]
+def _signature(shape: tuple[int, ...]) -> list[tf.TensorSpec]:
+    return [tf.TensorSpec([None, *shape], tf.float32), CLASSES]
 
 
 def _dtype(model: keras.Model) -> tf.DType:
@@ -236,19 +265,21 @@ def propagation(graph: Graph, rules: list[Rule], score: Score, dtype: tf.DType) 
     """
 
     def propagate(images: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
-        activations, ways_back = {0: Activations(tf.cast(images, dtype))}, []
-        for step in graph.steps:
-            activations[step.output], back = step.part(*(activations[value] for value in step.inputs))
-            ways_back.append(back)
-
+        activations, ways_back = forward(graph, tf.cast(images, dtype))
         logits = activations[graph.output].values
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(logits)
             explained = score(logits, classes)
         relevances = {graph.output: tape.gradient(explained, logits) * logits}
         for step, rule, back in reversed(list(zip(graph.steps, rules, ways_back, strict=True))):
+            if step.output not in relevances:  # a gate
+                continue
             for value, share in zip(step.inputs, back(rule, relevances[step.output]), strict=True):
-                relevances[value] = relevances[value] + share if value in relevances else share
-        return {name: tf.cast(relevances[value], tf.float32) for name, value in graph.values.items()}
+                if share is not None:
+                    relevances[value] = relevances[value] + share if value in relevances else share
+        return {
+            name: tf.cast(relevances.get(value, tf.zeros_like(activations[value].values)), tf.float32)
+            for name, value in graph.values.items()
+        }
 
     return propagate

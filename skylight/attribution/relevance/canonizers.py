@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from skylight.attribution.relevance.graph import Graph, Step
-from skylight.attribution.relevance.layers import IDENTITY, Linear
+from skylight.attribution.relevance.parts import IDENTITY, Linear
 
 
 def fold(graph: Graph) -> Graph:
@@ -36,7 +36,7 @@ def fold(graph: Graph) -> Graph:
             continue
         before = makers.get(step.inputs[0])
         after = readers[step.output][0] if len(readers[step.output]) == 1 else None
-        if before is not None and steps[before].weighted and len(readers[step.inputs[0]]) == 1:
+        if before is not None and _accepts_scale_after(steps[before]) and len(readers[step.inputs[0]]) == 1:
             steps[before] = replace(steps[before], part=_folded_before(steps[before].part, step.part))
         elif after is not None and _accepts_scale_before(steps[after]):
             steps[after] = replace(steps[after], part=_folded_after(steps[after], step.part))
@@ -46,8 +46,12 @@ def fold(graph: Graph) -> Graph:
     return replace(graph, steps=steps)
 
 
+def _accepts_scale_after(step: Step) -> bool:
+    return step.weighted and step.part.output_axes > 0
+
+
 def _accepts_scale_before(step: Step) -> bool:
-    return step.weighted and not step.part.grouped and None not in step.shape[1:]
+    return _accepts_scale_after(step) and not step.part.grouped and None not in step.shape[1:]
 
 
 def _folded_before(linear: Linear, normalization: Linear) -> Linear:

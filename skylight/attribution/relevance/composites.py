@@ -7,14 +7,25 @@ import numpy as np
 from keras import layers
 
 from skylight.attribution.relevance.graph import Graph, Step
-from skylight.attribution.relevance.layers import Linear, MaxPool, Rearrange, Sum
+from skylight.attribution.relevance.parts import (
+    Contraction,
+    Linear,
+    Linearised,
+    MaxPool,
+    Part,
+    Product,
+    Rearrange,
+    Sum,
+)
 from skylight.attribution.relevance.rules import (
     AlphaBeta,
     Epsilon,
     Flat,
     Gamma,
     Rule,
+    SignalTakesAll,
     Simple,
+    Uniform,
     WinnerTakesAll,
     WSquare,
     ZBox,
@@ -27,7 +38,11 @@ Composite = tuple[tuple[Key, Rule], ...]
 FIRST = "<first>"  # key of the first dense layers or convolutions after the image
 WEIGHTED = "<weighted>"  # key of all dense layers and convolutions
 
-CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+CONVOLUTIONS = (
+    *(layers.Conv1D, layers.Conv2D, layers.Conv3D),
+    *(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose),
+    *(layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D, layers.SeparableConv2D),
+)
 RULES: dict[str, Rule] = {
     "simple": Simple(),
     "epsilon": Epsilon(),
@@ -37,6 +52,8 @@ RULES: dict[str, Rule] = {
     "alphabeta": AlphaBeta(),
     "zbox": ZBox(),
     "winner": WinnerTakesAll(),
+    "signal": SignalTakesAll(),
+    "uniform": Uniform(),
 }
 
 PRESETS: dict[str, Composite] = {
@@ -46,11 +63,9 @@ PRESETS: dict[str, Composite] = {
     "epsilon_alpha2_beta1_flat": ((FIRST, Flat()), (CONVOLUTIONS, AlphaBeta(2, 1))),
 }
 
-_OTHERS: Composite = (("*", WinnerTakesAll()), ("*", Epsilon()))
-
 
 def composite(rule: str | Rule | Mapping) -> Composite:
-    """Return the pairs of key and rule of the argument ``rule`` of `lrp`; those for all other layers are at the end.
+    """Return the pairs of key and rule of the argument ``rule`` of `lrp`.
 
     Raises
     ------
@@ -58,10 +73,10 @@ def composite(rule: str | Rule | Mapping) -> Composite:
         If a name is neither a rule nor a preset.
     """
     if isinstance(rule, Mapping):
-        return tuple((key, _rule(value)) for key, value in rule.items()) + _OTHERS
+        return tuple((key, _rule(value)) for key, value in rule.items())
     if isinstance(rule, str) and rule in PRESETS:
-        return PRESETS[rule] + _OTHERS
-    return (("*", _rule(rule)), *_OTHERS)
+        return PRESETS[rule]
+    return (("*", _rule(rule)),)
 
 
 def _rule(rule: str | Rule) -> Rule:
@@ -74,7 +89,10 @@ def _rule(rule: str | Rule) -> Rule:
 
 
 def assign(composite: Composite, graph: Graph) -> list[Rule]:
-    """Return the rule of every step of a graph: that of the first key that matches the step.
+    """Return the rule of every step of a graph: the first that matches the step and can be applied to it.
+
+    Without such a rule a step has the default for its kind: epsilon, winner takes all for max pooling, signal takes all
+    for products of cells, uniform for attention and other matrix products.
 
     Raises
     ------
@@ -83,16 +101,57 @@ def assign(composite: Composite, graph: Graph) -> list[Rule]:
     """
     first = _first(graph)
     names = [*graph.values, *(type(step.layer).__name__ for step in graph.steps)]
-    for key, _ in composite:
+    for key, rule in composite:
         if isinstance(key, str) and key not in (FIRST, WEIGHTED) and not fnmatch.filter(names, key):
             raise InputError(f"rule: {key!r} matches no layer; the layers are {', '.join(graph.values)}")
-    rules = [next(rule for key, rule in composite if _matches(key, rule, step, first)) for step in graph.steps]
-    for step, rule in zip(graph.steps, rules, strict=True):
-        if isinstance(rule, WinnerTakesAll) and isinstance(step.part, Linear | Sum):
-            raise InputError(f"rule: winner is for max pooling, not for layer {step.name}")
+        if not _is_pattern(key):
+            _check_named(key, rule, graph, first)
+    return [
+        next(
+            (rule for key, rule in composite if _matches(key, rule, step, first) and _applies(rule, step.part)),
+            _default(step.part),
+        )
+        for step in graph.steps
+    ]
+
+
+def _check_named(key: Key, rule: Rule, graph: Graph, first: set[int]) -> None:
+    """Check that a rule can be applied to a part of each layer that a key names."""
+    steps = [step for step in graph.steps if isinstance(step.part, _RULED) and _matches(key, rule, step, first)]
+    able = {step.name for step in steps if _applies(rule, step.part)}
+    for step in steps:
+        name = next((name for name, known in RULES.items() if type(known) is type(rule)), type(rule).__name__)
+        purpose = "max pooling" if isinstance(rule, WinnerTakesAll) else "other layers"
+        purpose = "products and attention" if isinstance(rule, SignalTakesAll | Uniform) else purpose
+        if step.name not in able:
+            raise InputError(f"rule: {name} is for {purpose}, not for layer {step.name}")
         if isinstance(rule, ZBox) and step.weighted and step.output not in first:
             raise InputError(f"rule: zbox is for the layer that sees the image, not for layer {step.name}")
-    return rules
+
+
+_RULED = Linear | Linearised | Sum | MaxPool | Product | Contraction  # the parts whose backward pass is a rule
+
+
+def _applies(rule: Rule, part: Part) -> bool:
+    if isinstance(part, Product | Contraction):
+        return isinstance(rule, SignalTakesAll | Uniform)
+    if isinstance(part, Linearised):  # its weights are not known one by one
+        return isinstance(rule, Epsilon | Simple) or not isinstance(rule, Rule)
+    if isinstance(part, MaxPool):
+        return not isinstance(rule, SignalTakesAll | Uniform)
+    return not isinstance(rule, SignalTakesAll | Uniform | WinnerTakesAll)
+
+
+def _default(part: Part) -> Rule:
+    if isinstance(part, MaxPool):
+        return WinnerTakesAll()
+    if isinstance(part, Product):
+        return SignalTakesAll()
+    return Uniform() if isinstance(part, Contraction) else Epsilon()
+
+
+def _is_pattern(key: Key) -> bool:
+    return isinstance(key, str) and any(sign in key for sign in "*?[")
 
 
 def _matches(key: Key, rule: Rule, step: Step, first: set[int]) -> bool:
@@ -102,7 +161,7 @@ def _matches(key: Key, rule: Rule, step: Step, first: set[int]) -> bool:
         return step.weighted
     if not isinstance(key, str):
         return isinstance(step.layer, key)
-    if any(sign in key for sign in "*?["):
+    if _is_pattern(key):
         return fnmatch.fnmatchcase(step.name, key) and _suits(rule, step, first)
     return key in (step.name, type(step.layer).__name__)
 

@@ -1,201 +1,153 @@
-"""Keras layers in the terms of LRP. Each layer is one part, or a sequence of parts, of one of these kinds:
+"""Keras layers in the terms of LRP: each layer as one or several `parts`.
 
-- `Linear`: an affine map; a rule distributes relevance over its inputs;
-- `Sum`: the sum of several inputs; a rule distributes relevance over them;
-- `MaxPool`: max pooling;
-- `Elementwise`: each output cell depends on one input cell (activations): relevance is unchanged (Bach et al. 2015);
-- `Rearrange`: cells are moved, copied, joined or cut (flatten, padding): relevance returns to the original cell.
-
-``part(*xs)`` takes `Activations` xs and returns the output `Activations` and the backward pass, a function
-``back(rule, relevance of the output) -> relevances of the xs``.
+`program` returns them for one call of a layer or operation. It looks, in this order, at the rules that users have
+registered, at operations with a constant, at the table of layers below, and at `operations`.
 """
 
+import functools
 import math
+import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import layers
+from keras.src.applications.convnext import LayerScale, StochasticDepth
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
-from skylight.attribution.relevance.rules import Affine, Rule, WinnerTakesAll
+from skylight.attribution.relevance.attention import Wiring, projection
+from skylight.attribution.relevance.operations import OPERATIONS, function_of
+from skylight.attribution.relevance.parts import (
+    IDENTITY,
+    Elementwise,
+    Linear,
+    Linearised,
+    MaxPool,
+    Part,
+    Rearrange,
+    Softmax,
+    Sum,
+    unit,
+    variables,
+)
 from skylight.errors import InputError
 from skylight.networks import rotation
 from skylight.networks.normalization import FusedBatchNormalization
 
+KINDS: dict[str, Callable[[Callable], Part]] = {
+    "linear": Linearised,
+    "average": lambda function: Linear(lambda x, kernel: kernel * function(x), unit, averages=True),
+    "elementwise": Elementwise,
+    "rearrangement": Rearrange,
+    "padding": functools.partial(Rearrange, pads=True),
+    "identity": lambda function: IDENTITY,
+    "sum": lambda function: Sum(),
+}
+_own: weakref.WeakKeyDictionary[layers.Layer, Any] = weakref.WeakKeyDictionary()
 
-@dataclass(frozen=True, eq=False)
-class Activations:
-    """The values that one part passes to the next, and what is known about them before they are computed.
 
-    Attributes
+def register(layer: type | layers.Layer, rule: str | Callable[[Any], Part | list[Part]]) -> None:
+    """Tell LRP how to propagate relevance through a layer class of your own, or through one layer.
+
+    Parameters
     ----------
-    values : tensor
-        (N, ...).
-    signed : bool
-        Whether some values may be negative.
-    real : tensor or None
-        0 for cells added by padding, 1 for all others; None if no cell was added.
+    layer : type or keras Layer
+        A layer class, or one layer of a model (a `Lambda`, for example).
+    rule : str or callable
+        What the layer computes at inference: ``"linear"`` (an affine map of one input; relevance is distributed by the
+        epsilon rule), ``"average"`` (a mean or a sum of
+        some cells: all weights are equal; any rule), ``"elementwise"``
+        (each output cell depends on the same input cell only: relevance is unchanged), ``"identity"`` (the output is
+        the input), ``"rearrangement"`` (each output cell is an input cell), ``"padding"`` (the same, or 0), or
+        ``"sum"`` (of all inputs). Or a function of the layer that returns one part or several in a row, of the kinds in
+        `skylight.attribution.relevance.parts`.
+
+    Raises
+    ------
+    InputError
+        If ``rule`` is an unknown name.
+
+    Examples
+    --------
+    A layer that multiplies each channel by a trained number, with its weights, so that every rule applies:
+
+    >>> def parts(layer):
+    ...     return Linear(lambda x, kernel: x * kernel, lambda dtype: (layer.scale, 0.0))
+    >>> register(MyScale, parts)
     """
-
-    values: tf.Tensor
-    signed: bool = True
-    real: tf.Tensor | None = None
-
-
-Back = Callable[[Rule, tf.Tensor], list[tf.Tensor]]
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """An affine map z = transform(x, kernel) + bias.
-
-    Attributes
-    ----------
-    transform : callable
-        (x, kernel) -> w x, linear in both.
-    weights : callable
-        dtype -> (kernel, bias). It reads the layer's variables, so it returns the current weights after more training.
-    weighted : bool
-        Whether the map combines its inputs with trained weights (dense layers and convolutions).
-    output_axes : int
-        Number of the last axes of a weighted kernel that are output channels; 2 for a depthwise kernel
-        (rows, columns, channels, multiplier).
-    grouped : bool
-        Whether this is a grouped convolution: groups of input channels share an axis of the kernel.
-    averages : bool
-        Whether the map is an average, so that inputs that are not negative have such outputs.
-    """
-
-    transform: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    weights: Callable[[tf.DType], tuple[tf.Tensor, tf.Tensor]]
-    weighted: bool = False
-    output_axes: int = 1
-    grouped: bool = False
-    averages: bool = False
-
-    def __call__(self, x: Activations) -> tuple[Activations, Back]:
-        affine = Affine(self.transform, *self.weights(x.values.dtype), x.signed, x.real)
-        outputs = Activations(affine(x.values), signed=x.signed or not self.averages)
-        return outputs, lambda rule, relevance: [rule(affine, x.values, relevance)]
+    if isinstance(rule, str) and rule not in KINDS:
+        raise InputError(f"rule: must be a function of the layer, or one of {', '.join(KINDS)}, got {rule!r}")
+    if isinstance(layer, type):
+        _LAYERS[layer] = rule
+    else:
+        _own[layer] = rule
 
 
-@dataclass(frozen=True)
-class Sum:
-    """The sum of several inputs of the same shape. They are stacked, (N, K, ...), to be the input of one affine map."""
-
-    def __call__(self, *xs: Activations) -> tuple[Activations, Back]:
-        signed = any(x.signed for x in xs)
-        values = [x.values for x in xs]
-        affine = Affine(lambda x, kernel: kernel * tf.reduce_sum(x, axis=1), *unit(values[0].dtype), signed)
-
-        def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor]:
-            return tf.unstack(rule(affine, tf.stack(values, axis=1), relevance), axis=1)
-
-        return Activations(tf.add_n(values), signed), back
-
-
-@dataclass(frozen=True, eq=False)
-class MaxPool:
-    """Max pooling; ``windows(x, fill)`` returns the K cells of every window, (K, *shape of the output).
-
-    A rule other than `WinnerTakesAll` treats the window as a sum.
-    """
-
-    function: Callable[[tf.Tensor], tf.Tensor]
-    windows: Callable[[tf.Tensor, float], tf.Tensor]
-
-    def __call__(self, x: Activations) -> tuple[Activations, Back]:
-        values = x.values
-
-        def cells(x: tf.Tensor) -> tf.Tensor:
-            return self.windows(x, 0)
-
-        def back(rule: Rule, relevance: tf.Tensor) -> list[tf.Tensor]:
-            if isinstance(rule, WinnerTakesAll):
-                return _moved_back(cells, [values], rule(self.windows(values, values.dtype.min), relevance))
-            return [rule(affine, values, relevance)]
-
-        affine = Affine(
-            lambda x, kernel: kernel * tf.reduce_sum(cells(x), axis=0), *unit(values.dtype), x.signed, x.real
-        )
-        return Activations(self.function(values), x.signed), back
-
-
-@dataclass(frozen=True, eq=False)
-class Elementwise:
-    """A function of each cell; ``rectifies`` if its values are never negative."""
-
-    function: Callable[[tf.Tensor], tf.Tensor]
-    rectifies: bool
-
-    def __call__(self, x: Activations) -> tuple[Activations, Back]:
-        outputs = Activations(self.function(x.values), not self.rectifies, x.real)
-        return outputs, lambda rule, relevance: [relevance]
-
-
-@dataclass(frozen=True, eq=False)
-class Rearrange:
-    """A function of one or several inputs. Each output cell is an input cell or, if the function ``pads``, may be 0."""
-
-    function: Callable[..., tf.Tensor]
-    pads: bool = False
-
-    def __call__(self, *xs: Activations) -> tuple[Activations, Back]:
-        values = [x.values for x in xs]
-        padded = self.pads or any(x.real is not None for x in xs)
-        real = [tf.ones_like(x.values) if x.real is None else x.real for x in xs] if padded else None
-        outputs = Activations(
-            self.function(*values), any(x.signed for x in xs), self.function(*real) if padded else None
-        )
-        return outputs, lambda rule, relevance: _moved_back(self.function, values, relevance)
-
-
-Part = Linear | Sum | MaxPool | Elementwise | Rearrange
-IDENTITY = Rearrange(tf.identity)
-
-
-def unit(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return kernel 1 and bias 0, for a layer without weights."""
-    return tf.ones((), dtype), tf.zeros((), dtype)
-
-
-def _moved_back(function: Callable[..., tf.Tensor], xs: list[tf.Tensor], y: tf.Tensor) -> list[tf.Tensor]:
-    """Move the relevance ``y`` of the output cells of a function back to its input cells."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(xs)
-        moved = function(*xs)
-    return tape.gradient(moved, xs, output_gradients=y)
-
-
-def parts(node: Any) -> list[Part]:
-    """Return the parts of one call of a layer.
+def program(node: Any, output: int = 0) -> Wiring:
+    """Return the parts that compute one output of one call of a layer, and what each part reads.
 
     Parameters
     ----------
     node : keras Node
         The call, in the graph of a functional model.
+    output : int
+        Which output, for a layer with several ones.
 
     Raises
     ------
     InputError
-        If LRP does not support the layer; the message names it and lists the supported layers.
+        If LRP does not support the layer; the message names it.
     """
-    layer = node.operation
-    inputs = len(node.input_tensors)
+    layer, count = node.operation, len(node.input_tensors)
     if getattr(layer, "data_format", None) == "channels_first":
         raise InputError(f"layer {layer.name}: channels_first is not supported by LRP, only channels_last")
-    if _mixes_with_constant(node):
-        return [_with_constant(node)]
-    if type(layer).__name__ == "Add" and len({tensor.shape for tensor in node.input_tensors}) == 1:
-        return [Sum()]
-    if type(layer) in _PARTS and (inputs == 1 or type(layer) is layers.Concatenate):
-        return _PARTS[type(layer)](layer)
-    supported = sorted(["Add", "InputLayer", "Multiply by a constant", *(kind.__name__ for kind in _PARTS)])
-    raise InputError(
-        f"layer {layer.name}: {type(layer).__name__} of {inputs} input(s) is not supported by LRP; "
-        f"supported are {', '.join(supported)}"
+    row = _parts(node, output)
+    row = row if isinstance(row, list) else [row]
+    if not all(isinstance(entry, tuple) for entry in row):
+        row = [(part, tuple(range(count)) if place == 0 else (count + place - 1,)) for place, part in enumerate(row)]
+    for part, reads in row:
+        takes_one = isinstance(part, Linear | Linearised | MaxPool | Elementwise | Softmax) or part is IDENTITY
+        if takes_one and len(reads) > 1:
+            raise _unsupported(node)
+    return row
+
+
+def _parts(node: Any, output: int) -> Part | list[Part] | Wiring:
+    layer = node.operation
+    rule = _own.get(layer) if isinstance(layer, layers.Layer) else None
+    rule = rule or _inherited(type(layer))
+    if rule is None and _mixes_with_constant(node):
+        return _with_constant(node)
+    of_keras = type(layer).__module__.startswith("keras.")
+    if rule is None and of_keras and type(layer).__name__ in OPERATIONS:
+        rule = OPERATIONS[type(layer).__name__]
+        if not isinstance(rule, str):
+            return rule(node)
+    if rule is None or (output and not isinstance(rule, str)):
+        raise _unsupported(node)
+    return KINDS[rule](function_of(node, output)) if isinstance(rule, str) else rule(layer)
+
+
+def _inherited(kind: type) -> Any:
+    """Return the rule of a layer class, or of the class that it has its ``call`` from."""
+    for base in kind.__mro__:
+        if base in _LAYERS:
+            return _LAYERS[base] if base.call is kind.call else None
+    return None
+
+
+def _unsupported(node: Any) -> InputError:
+    layer, count = node.operation, len(node.input_tensors)
+    name = type(layer).__name__
+    if isinstance(layer, layers.Lambda):
+        return InputError(
+            f"layer {layer.name}: LRP cannot know what a Lambda layer computes; write it with keras.ops, or say "
+            f"what it does with skylight.attribution.relevance.register(model.get_layer({layer.name!r}), ...)"
+        )
+    return InputError(
+        f"layer {layer.name}: {name} of {count} input(s) is not supported by LRP; give it a rule with "
+        f"skylight.attribution.relevance.register({name}, ...), see docs/attribution.md"
     )
 
 
@@ -229,33 +181,49 @@ def _scaled(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return x * kernel
 
 
-def _variables(layer: layers.Layer, kernel: str = "kernel") -> Callable:
-    """Return a function that reads the kernel and the bias of a layer; the bias is 0 if the layer has none."""
-
-    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-        bias = tf.zeros((), dtype) if layer.bias is None else tf.cast(layer.bias, dtype)
-        return tf.cast(getattr(layer, kernel), dtype), bias
-
-    return weights
-
-
 _RECTIFIERS = {
-    keras.activations.get(name) for name in ("relu", "relu6", "sigmoid", "softmax", "softplus", "exponential")
+    keras.activations.get(name)
+    for name in ("relu", "relu6", "sigmoid", "hard_sigmoid", "softmax", "softplus", "exponential")
 }
+_GATES = {keras.activations.get(name) for name in ("relu6", "sigmoid", "hard_sigmoid")}
+_SOFTMAXES = ("softmax", "softmax_v2")  # the names of keras.activations.softmax, keras.ops.softmax and tf.nn.softmax
+_NOT_ELEMENTWISE = ("glu", "log_softmax", "log_softmax_v2", "sparsemax")
+
+
+def _activation_of(layer: layers.Layer) -> list[Part]:
+    """Return the activation of a layer: any function of single cells, or a softmax."""
+    name = getattr(layer.activation, "__name__", type(layer.activation).__name__)
+    if name in _SOFTMAXES:
+        return [Softmax(layer.activation)]
+    if name in _NOT_ELEMENTWISE:
+        raise InputError(f"layer {layer.name}: the activation {name} is not supported by LRP")
+    return [Elementwise(layer.activation, layer.activation in _RECTIFIERS, layer.activation in _GATES)]
 
 
 def _activated(layer: layers.Layer, *linear: Part) -> list[Part]:
     """Return the linear parts of a layer, followed by its activation."""
     if layer.activation in (None, keras.activations.linear):
         return list(linear)
-    return [*linear, Elementwise(layer.activation, layer.activation in _RECTIFIERS)]
+    return [*linear, *_activation_of(layer)]
 
 
 def _dense(layer: layers.Dense) -> list[Part]:
-    return _activated(layer, Linear(keras.ops.matmul, _variables(layer), weighted=True))
+    return _activated(layer, Linear(keras.ops.matmul, variables(layer), weighted=True))
 
 
-def _conv(layer: layers.Conv1D | layers.Conv2D) -> list[Part]:
+def _einsum_dense(layer: layers.EinsumDense) -> list[Part]:
+    return _activated(layer, projection(layer))
+
+
+def _conv(layer: layers.Layer) -> list[Part]:
+    """Return a convolution along any number of axes."""
+    if (
+        layer.groups > 1
+        and len(layer.kernel_size) == 2
+        and layer.kernel.shape[-2] == 1
+        and len(set(layer.strides)) == 1
+    ):
+        return _activated(layer, _one_channel_per_group(layer))
     causal = layer.padding == "causal"
     padding = "valid" if causal else layer.padding
     before = layer.dilation_rate[0] * (layer.kernel_size[0] - 1)
@@ -264,10 +232,41 @@ def _conv(layer: layers.Conv1D | layers.Conv2D) -> list[Part]:
         x = tf.pad(x, [[0, 0], [before, 0], [0, 0]]) if causal else x
         return keras.ops.conv(x, kernel, layer.strides, padding, "channels_last", layer.dilation_rate)
 
-    return _activated(layer, Linear(transform, _variables(layer), weighted=True, grouped=layer.groups > 1))
+    return _activated(layer, Linear(transform, variables(layer), weighted=True, grouped=layer.groups > 1))
 
 
-def _depthwise(layer: layers.DepthwiseConv2D | layers.SeparableConv2D) -> Callable:
+def _one_channel_per_group(layer: layers.Conv2D) -> Linear:
+    """Return a convolution with one group per channel (ConvNeXt) as a depthwise convolution, which is faster."""
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        kernel, bias = variables(layer)(dtype)
+        return tf.reshape(kernel, (*layer.kernel_size, layer.groups, -1)), bias
+
+    return Linear(_depthwise(layer), weights, weighted=True, output_axes=2)
+
+
+def _conv_transpose(layer: layers.Layer) -> list[Part]:
+    """Return a transposed convolution; its kernel is brought into the order of a convolution, outputs last."""
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        kernel, bias = variables(layer)(dtype)
+        return keras.ops.swapaxes(kernel, -1, -2), bias
+
+    def transform(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return keras.ops.conv_transpose(
+            x,
+            keras.ops.swapaxes(kernel, -1, -2),
+            layer.strides,
+            layer.padding,
+            layer.output_padding,
+            "channels_last",
+            layer.dilation_rate,
+        )
+
+    return _activated(layer, Linear(transform, weights, weighted=True))
+
+
+def _depthwise(layer: layers.Layer) -> Callable:
     def transform(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return keras.ops.depthwise_conv(x, kernel, layer.strides, layer.padding, "channels_last", layer.dilation_rate)
 
@@ -275,7 +274,7 @@ def _depthwise(layer: layers.DepthwiseConv2D | layers.SeparableConv2D) -> Callab
 
 
 def _depthwise_conv(layer: layers.DepthwiseConv2D) -> list[Part]:
-    return _activated(layer, Linear(_depthwise(layer), _variables(layer), weighted=True, output_axes=2))
+    return _activated(layer, Linear(_depthwise(layer), variables(layer), weighted=True, output_axes=2))
 
 
 def _separable_conv(layer: layers.SeparableConv2D) -> list[Part]:
@@ -290,7 +289,7 @@ def _separable_conv(layer: layers.SeparableConv2D) -> list[Part]:
     return _activated(
         layer,
         Linear(_depthwise(layer), kernel, weighted=True, output_axes=2),
-        Linear(pointwise, _variables(layer, "pointwise_kernel"), weighted=True),
+        Linear(pointwise, variables(layer, "pointwise_kernel"), weighted=True),
     )
 
 
@@ -313,8 +312,83 @@ def _rescaling(layer: layers.Rescaling) -> list[Part]:
     return [Linear(_scaled, lambda dtype: (tf.cast(layer.scale, dtype), tf.cast(layer.offset, dtype)))]
 
 
-def _average(layer: layers.Layer) -> list[Part]:
-    return [Linear(lambda x, kernel: kernel * layer.call(x), unit, averages=True)]
+def _normalization(layer: layers.Normalization) -> list[Part]:
+    """Return the normalisation of the input as an affine map with the adapted mean and variance."""
+
+    def weights(dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        mean, deviation = tf.cast(layer.mean, dtype), tf.sqrt(tf.cast(layer.variance, dtype))
+        deviation = tf.maximum(deviation, keras.backend.epsilon())
+        return (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
+
+    return [Linear(_scaled, weights)]
+
+
+def _layer_normalization(layer: layers.LayerNormalization) -> list[Part]:
+    return [Linearised(lambda x: _standardised(x, layer.axis, layer, not layer.rms_scaling))]
+
+
+def _group_normalization(layer: layers.GroupNormalization) -> list[Part]:
+    last = layer.input_spec.ndim - 1
+    if layer.axis not in (-1, last):
+        raise InputError(f"layer {layer.name}: LRP supports GroupNormalization along the last axis only")
+
+    def function(x: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(x)
+        groups = tf.reshape(x, tf.concat([shape[:-1], [layer.groups, x.shape[-1] // layer.groups]], 0))
+        axes = [*range(1, last), last + 1]
+        return _shifted(tf.reshape(_deviations(groups, axes, layer.epsilon), shape), [last], layer)
+
+    return [Linearised(function)]
+
+
+def _deviations(x: tf.Tensor, axes: list[int], epsilon: float, centred: bool = True) -> tf.Tensor:
+    """Return the deviations from the mean in units of the standard deviation, which counts as a constant."""
+    mean, variance = tf.nn.moments(x, axes, keepdims=True)
+    return (x - mean if centred else x) * tf.stop_gradient(tf.math.rsqrt(variance + epsilon))
+
+
+def _standardised(x: tf.Tensor, axes: list[int], layer: layers.Layer, centred: bool) -> tf.Tensor:
+    return _shifted(_deviations(x, axes, layer.epsilon, centred), axes, layer)
+
+
+def _shifted(x: tf.Tensor, axes: list[int], layer: layers.Layer) -> tf.Tensor:
+    """Multiply by the trained scale of a normalisation and add its offset, along some axes."""
+    axes = [axis % len(x.shape) for axis in axes]
+    shape = [x.shape[axis] if axis in axes else 1 for axis in range(len(x.shape))]
+    if layer.gamma is not None:
+        x = x * tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
+    if layer.beta is not None:
+        x = x + tf.reshape(tf.cast(layer.beta, x.dtype), shape)
+    return x
+
+
+def _rms_normalization(layer: layers.RMSNormalization) -> list[Part]:
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+
+    def function(x: tf.Tensor) -> tf.Tensor:
+        size = tf.math.rsqrt(tf.reduce_mean(tf.square(x), axes, keepdims=True) + layer.epsilon)
+        return x * tf.stop_gradient(size) * tf.cast(layer.scale, x.dtype)
+
+    return [Linearised(function)]
+
+
+def _unit_normalization(layer: layers.UnitNormalization) -> list[Part]:
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+
+    def function(x: tf.Tensor) -> tf.Tensor:
+        squares = tf.reduce_sum(tf.square(x), axes, keepdims=True)
+        return x * tf.stop_gradient(tf.math.rsqrt(tf.maximum(squares, 1e-12)))
+
+    return [Linearised(function)]
+
+
+def _custom_scale(layer: CustomScaleLayer) -> Wiring:
+    """Return the scaled residual of InceptionResNetV2, x + scale y."""
+    return [(Elementwise(lambda y: y * layer.scale), (1,)), (Sum(), (0, 2))]
+
+
+def _up_sampling(layer: layers.UpSampling2D) -> list[Part]:
+    return [Rearrange(layer.call) if layer.interpolation == "nearest" else Linearised(layer.call)]
 
 
 def _max_pooling(layer: layers.MaxPooling1D | layers.MaxPooling2D) -> list[Part]:
@@ -363,62 +437,71 @@ def _global_max_pooling(layer: layers.GlobalMaxPooling1D | layers.GlobalMaxPooli
     return [MaxPool(layer.call, windows)]
 
 
-def _activation(layer: layers.Activation) -> list[Part]:
-    return [Elementwise(layer.activation, layer.activation in _RECTIFIERS)]
-
-
 def _relu(layer: layers.ReLU | layers.LeakyReLU) -> list[Part]:
-    return [Elementwise(layer.call, rectifies=not layer.negative_slope)]
+    clipped = getattr(layer, "max_value", None) is not None
+    return [Elementwise(layer.call, rectifies=not layer.negative_slope, bounds=clipped)]
 
 
-def _identity(layer: layers.Layer) -> list[Part]:
-    return [IDENTITY]
+def _softmax(layer: layers.Softmax) -> list[Part]:
+    axes = tuple(layer.axis) if isinstance(layer.axis, list | tuple) else (layer.axis,)
+    return [Softmax(layer.call, axes)]
 
 
-def _rearrange(layer: layers.Layer) -> list[Part]:
-    return [Rearrange(layer.call)]
+def _all_of(prefix: str) -> list[type]:
+    """Return the layer classes of Keras whose names are a prefix, or a prefix and 1D, 2D or 3D."""
+    return [getattr(layers, prefix + end) for end in ("", "1D", "2D", "3D") if hasattr(layers, prefix + end)]
 
 
-def _padding(layer: layers.ZeroPadding1D | layers.ZeroPadding2D) -> list[Part]:
-    return [Rearrange(layer.call, pads=True)]
+_AT_INFERENCE_IDENTITIES = [
+    *(kind for name, kind in vars(layers).items() if name.startswith("Random")),
+    *(layers.AugMix, layers.CutMix, layers.MixUp, layers.RandAugment),
+    *(layers.Dropout, layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise),
+    *_all_of("SpatialDropout"),
+    *(layers.ActivityRegularization, layers.Identity, StochasticDepth),
+]
 
-
-def _joined(layer: layers.Concatenate) -> list[Part]:
-    return [Rearrange(lambda *xs: layer.call(list(xs)))]
-
-
-_PARTS: dict[type, Callable[[Any], list[Part]]] = {
+_LAYERS: dict[type, Any] = {
     layers.Dense: _dense,
-    layers.Conv1D: _conv,
-    layers.Conv2D: _conv,
-    layers.DepthwiseConv2D: _depthwise_conv,
-    layers.SeparableConv2D: _separable_conv,
+    layers.EinsumDense: _einsum_dense,
+    **dict.fromkeys(_all_of("Conv"), _conv),
+    **{kind: _conv_transpose for n in "123" for kind in [getattr(layers, f"Conv{n}DTranspose")]},
+    **dict.fromkeys(_all_of("DepthwiseConv"), _depthwise_conv),
+    **dict.fromkeys(_all_of("SeparableConv"), _separable_conv),
     layers.BatchNormalization: _batch_normalization,
     FusedBatchNormalization: _batch_normalization,
+    layers.Normalization: _normalization,
+    layers.LayerNormalization: _layer_normalization,
+    layers.GroupNormalization: _group_normalization,
+    layers.RMSNormalization: _rms_normalization,
+    layers.UnitNormalization: _unit_normalization,
+    LayerScale: "elementwise",
+    CustomScaleLayer: _custom_scale,
     layers.Rescaling: _rescaling,
-    layers.AveragePooling1D: _average,
-    layers.AveragePooling2D: _average,
-    layers.GlobalAveragePooling1D: _average,
-    layers.GlobalAveragePooling2D: _average,
-    rotation.CyclicAveragePooling: _average,
-    layers.MaxPooling1D: _max_pooling,
-    layers.MaxPooling2D: _max_pooling,
-    layers.GlobalMaxPooling1D: _global_max_pooling,
-    layers.GlobalMaxPooling2D: _global_max_pooling,
-    layers.Activation: _activation,
+    **dict.fromkeys(_all_of("AveragePooling"), "average"),
+    **dict.fromkeys(_all_of("GlobalAveragePooling"), "average"),
+    **dict.fromkeys(_all_of("AdaptiveAveragePooling"), "average"),
+    rotation.CyclicAveragePooling: "average",
+    **dict.fromkeys(_all_of("MaxPooling"), _max_pooling),
+    **dict.fromkeys(_all_of("GlobalMaxPooling"), _global_max_pooling),
+    layers.Activation: _activation_of,
     layers.ReLU: _relu,
     layers.LeakyReLU: _relu,
-    layers.Dropout: _identity,
-    layers.SpatialDropout1D: _identity,
-    layers.SpatialDropout2D: _identity,
-    layers.Flatten: _rearrange,
-    layers.Reshape: _rearrange,
-    layers.Permute: _rearrange,
-    layers.ZeroPadding1D: _padding,
-    layers.ZeroPadding2D: _padding,
-    layers.Cropping1D: _rearrange,
-    layers.Cropping2D: _rearrange,
-    layers.Concatenate: _joined,
-    rotation.QuarterTurns: _rearrange,
-    rotation.JoinRotations: _rearrange,
+    layers.ELU: "elementwise",
+    layers.PReLU: "elementwise",
+    layers.Softmax: _softmax,
+    **dict.fromkeys(_AT_INFERENCE_IDENTITIES, "identity"),
+    layers.Flatten: "rearrangement",
+    layers.Reshape: "rearrangement",
+    layers.Permute: "rearrangement",
+    layers.RepeatVector: "rearrangement",
+    layers.Concatenate: "rearrangement",
+    **dict.fromkeys(_all_of("ZeroPadding"), "padding"),
+    **dict.fromkeys(_all_of("Cropping"), "rearrangement"),
+    layers.CenterCrop: "linear",  # it enlarges images that are too small
+    layers.Resizing: "linear",
+    layers.UpSampling1D: "rearrangement",
+    layers.UpSampling2D: _up_sampling,
+    layers.UpSampling3D: "rearrangement",
+    rotation.QuarterTurns: "rearrangement",
+    rotation.JoinRotations: "rearrangement",
 }

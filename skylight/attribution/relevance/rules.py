@@ -252,7 +252,26 @@ class WinnerTakesAll:
         return winners * (relevance / tf.reduce_sum(winners, axis=0))
 
 
-Rule = Simple | Epsilon | Gamma | AlphaBeta | Flat | WSquare | ZBox | WinnerTakesAll
+@dataclass(frozen=True)
+class SignalTakesAll:
+    """Products: signals take all relevance, gates none (Arras et al. 2017, arXiv:1706.07206); several share it equally.
+
+    Its argument says of each factor whether it is a signal; it returns the share of each.
+    """
+
+    def __call__(self, signals: list[bool]) -> list[float]:
+        return [signal / sum(signals) for signal in signals]
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Products: all factors take equal shares (AttnLRP, Achtibat et al. 2024, arXiv:2402.05602, prop. 3.2)."""
+
+    def __call__(self, signals: list[bool]) -> list[float]:
+        return [1 / len(signals)] * len(signals)
+
+
+Rule = Simple | Epsilon | Gamma | AlphaBeta | Flat | WSquare | ZBox | WinnerTakesAll | SignalTakesAll | Uniform
 
 
 def stabilised(z: tf.Tensor, epsilon: float) -> tf.Tensor:

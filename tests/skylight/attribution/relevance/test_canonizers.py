@@ -8,7 +8,7 @@ from keras import layers
 from skylight.attribution.relevance import lrp
 from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.graph import walk
-from skylight.attribution.relevance.layers import IDENTITY
+from skylight.attribution.relevance.parts import IDENTITY
 
 RULES = ["epsilon", "gamma", "alphabeta", "flat", "ww", "epsilon_plus"]
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from skylight.attribution.relevance import AlphaBeta, Epsilon, Flat, Gamma, Simple, WinnerTakesAll, WSquare, ZBox
-from skylight.attribution.relevance.layers import Activations, parts
+from skylight.attribution.relevance.layers import program
+from skylight.attribution.relevance.parts import Activations
 from skylight.errors import InputError
 from skylight.networks.rotation import CyclicAveragePooling, JoinRotations, QuarterTurns
 from tests.skylight.attribution.relevance import literal
@@ -46,6 +47,13 @@ LINEAR = {
     "batch_norm_of_rows": ((3, 3, 2), lambda: layers.BatchNormalization(axis=1)),
     "rescaling": ((3, 3, 2), lambda: layers.Rescaling(0.5, offset=-0.2)),
     "cyclic_average": ((3,), CyclicAveragePooling),
+    "einsum_dense": ((2, 3), lambda: layers.EinsumDense("nij,ijk->nk", output_shape=4, bias_axes="k")),
+    "conv3d": ((3, 2, 2, 2), lambda: layers.Conv3D(2, 2, padding="same")),
+    "conv1d_transpose": ((3, 2), lambda: layers.Conv1DTranspose(2, 3, strides=2)),
+    "conv2d_transpose": ((3, 2, 2), lambda: layers.Conv2DTranspose(3, (3, 2), strides=2, padding="same")),
+    "depthwise1d": ((4, 2), lambda: layers.DepthwiseConv1D(3)),
+    "normalization": ((2, 2, 3), lambda: layers.Normalization(mean=[0.5, -1, 2], variance=[0.3, 2, 1])),
+    "normalization_inverted": ((3,), lambda: layers.Normalization(mean=0.5, variance=2, invert=True)),
 }
 
 MAX_POOLINGS = {
@@ -72,6 +80,10 @@ MOVING = {
     "zero_padding2d": ((2, 3, 2), lambda: layers.ZeroPadding2D(((1, 0), (2, 1)))),
     "cropping1d": ((5, 2), lambda: layers.Cropping1D((1, 1))),
     "cropping2d": ((4, 4, 2), lambda: layers.Cropping2D(((1, 0), (0, 2)))),
+    "repeat": ((4,), lambda: layers.RepeatVector(3)),
+    "up_sampling1d": ((3, 2), lambda: layers.UpSampling1D(2)),
+    "up_sampling2d": ((2, 3, 2), lambda: layers.UpSampling2D((2, 3))),
+    "cropping3d": ((3, 2, 2, 1), lambda: layers.Cropping3D(((1, 0), (0, 1), (0, 0)))),
     "dropout": ((4,), lambda: layers.Dropout(0.5)),
     "quarter_turns": ((2, 2, 2), QuarterTurns),
     "join_rotations": ((3,), JoinRotations),
@@ -90,6 +102,11 @@ def double_precision():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def parts(node):
+    """Return the parts of a layer."""
+    return [part for part, _ in program(node)]
 
 
 def called(layer, shape, rng):
@@ -141,6 +158,17 @@ def test_rules_on_a_grouped_convolution(rng):
         rule, expected, options = RULES[name]
         ours, relevance = propagated(row, rule, x, lambda shape: rng.normal(size=shape))
         assert_close(ours.ravel(), expected(W, b, x.ravel(), relevance.ravel(), *options)[:-1])
+
+
+def test_a_convolution_with_one_channel_per_group_is_a_depthwise_convolution(rng):
+    grouped = layers.Conv2D(4, 2, groups=2, padding="same")
+    depthwise = layers.DepthwiseConv2D(2, padding="same", depth_multiplier=2)
+    rows = [called(grouped, (3, 3, 2), rng), called(depthwise, (3, 3, 2), rng)]
+    depthwise.set_weights([np.reshape(grouped.kernel, (2, 2, 2, 2)), grouped.bias])
+    x, relevance = rng.normal(size=(1, 3, 3, 2)), rng.normal(size=(1, 3, 3, 4))
+    assert np.allclose(rows[0][0](Activations(tf.constant(x)))[0].values, grouped(x))
+    for rule in (Epsilon(), AlphaBeta(), Flat()):
+        assert_close(*(propagated(row, rule, x, lambda shape: relevance)[0] for row in rows))
 
 
 def test_separable_convolution_is_two_convolutions(rng):
@@ -228,7 +256,9 @@ def reversed_nodes(model):
     return [model._nodes_by_depth[depth][0] for depth in sorted(model._nodes_by_depth, reverse=True)][1:]
 
 
-@pytest.mark.parametrize("activation", ["relu", "swish", "tanh", "sigmoid", "softmax", "leaky_relu", "linear"])
+@pytest.mark.parametrize(
+    "activation", ["relu", "swish", "tanh", "sigmoid", "gelu", "selu", "elu", "hard_silu", "leaky_relu", "linear"]
+)
 def test_activations_do_not_change_relevance(activation, rng):
     dense = layers.Dense(4, activation=activation)
     row = called(dense, (3,), rng)
