@@ -26,6 +26,7 @@ _METHODS = {
     "blanking": "occlusion",
     "patch_occlusion": "occlusion",
     "rise": "occlusion",
+    "kernel_shap": "coalitions",
     "deep_shap": "shapley",
     "gradient_shap": "shapley",
     "lrp": "relevance",
@@ -44,6 +45,7 @@ _MODULES = _METHODS | {
 
 if TYPE_CHECKING:
     from skylight.attribution.cam import gradcam, gradcam_plus_plus, layercam, scorecam
+    from skylight.attribution.coalitions import kernel_shap
     from skylight.attribution.gradients import (
         completeness_gap,
         deconvnet,
