@@ -1,5 +1,8 @@
 """Functions of images are explained as the Keras models that they call; what they may not return is one line."""
 
+import re
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -117,6 +120,17 @@ def test_log_odds_of_certain_answers_are_finite():
     _, classes, ask = resolve_function(certain, TABLE, 0, "log_odds")
     limit = np.log(1 - SMALLEST) - np.log(SMALLEST)
     assert np.allclose(ask(TABLE, classes), np.where(TABLE[:, 0] > 0, limit, -limit))
+
+
+def test_the_example_of_the_documents_runs():
+    page = (Path(__file__).parents[3] / "docs/attribution.md").read_text()
+    (example,) = [block for block in re.findall(r"^```python\n(.*?)^```", page, re.S | re.M) if "sklearn" in block]
+    names = {}
+    exec(example, names)
+    probabilities, rows = names["forest"].predict_proba, names["flowers"][::30]
+    best = probabilities(rows).argmax(axis=1)
+    owed = probabilities(rows).max(axis=1) - probabilities(names["flowers"]).mean(axis=0)[best]
+    assert names["shares"].shape == (5, 4) and np.allclose(names["shares"].sum(axis=1), owed, atol=1e-6)
 
 
 def constant(value):
