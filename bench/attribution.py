@@ -31,6 +31,7 @@ from skylight.attribution import (
     gradcam,
     gradient_shap,
     integrated_gradients,
+    kernel_shap,
     patch_occlusion,
     smoothgrad,
 )
@@ -241,6 +242,45 @@ def compare_shapley(case: Case) -> None:
         report(f"Expected gradients, 2 images, 200 samples, {case.model.name}", seconds, "skylight")
 
 
+def compare_kernel_shap(case: Case) -> None:
+    """Target: not slower than ``shap.KernelExplainer`` with as many coalitions, 12 groups of all pixels."""
+    import shap
+
+    count, shape = 12, case.images.shape[1:]
+    labels = np.arange(np.prod(shape[:2])).reshape(shape[:2]) * count // np.prod(shape[:2])
+    background = np.random.default_rng(1).random((10, *shape), dtype=np.float32)
+    image, samples, scores = case.images[:1], 512, score_model(case.model)
+    size = case.best["forward"]
+
+    def of_groups(rows: np.ndarray) -> np.ndarray:
+        """Answer rows of group numbers: 0 is the image, 1 + i is background image i."""
+        choices = np.concatenate([image, background])
+        pixels = np.take_along_axis(rows.astype(int), labels.reshape(1, -1), axis=1).reshape(-1, *labels.shape)
+        images = choices[pixels, *np.indices(labels.shape)]
+        return scores.predict(images, batch_size=size, verbose=0)[:, :1]
+
+    members = np.repeat(1 + np.arange(len(background))[:, None], count, axis=1)
+    explainer = shap.KernelExplainer(of_groups, members)
+    seconds = medians(
+        {
+            "shap": lambda: explainer.shap_values(np.zeros((1, count)), nsamples=samples, l1_reg=False, silent=True),
+            "skylight": lambda: kernel_shap(
+                case.model,
+                image,
+                0,
+                groups=labels,
+                background=background,
+                samples=samples,
+                score="logit",
+                batch_size=size,
+            ),
+        }
+    )
+    report(
+        f"Kernel SHAP, {count} groups, {samples} coalitions, background of 10, {case.model.name}", seconds, "skylight"
+    )
+
+
 def compare_blanking(case: Case) -> None:
     """Target: 0.7 times as many images per second as ``model.predict`` at its fastest batch size."""
     variants = np.repeat(case.images, case.images[0].size, axis=0)
@@ -286,8 +326,14 @@ COMPARISONS = {
         compare_ablationcam,
         compare_captum,
         compare_shapley,
+        compare_kernel_shap,
     ),
-    functools.partial(periodic_cnn, 7): (compare_blanking, compare_shapley, compare_maximization),
+    functools.partial(periodic_cnn, 7): (
+        compare_blanking,
+        compare_shapley,
+        compare_kernel_shap,
+        compare_maximization,
+    ),
 }
 
 

@@ -31,6 +31,7 @@ _METHODS = {
     "blanking": "occlusion",
     "patch_occlusion": "occlusion",
     "rise": "occlusion",
+    "kernel_shap": "coalitions",
     "deep_shap": "shapley",
     "gradient_shap": "shapley",
     "lrp": "relevance",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         scorecam,
         xgradcam,
     )
+    from skylight.attribution.coalitions import kernel_shap
     from skylight.attribution.gradients import (
         completeness_gap,
         gradient_x_input,

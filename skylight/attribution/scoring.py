@@ -361,11 +361,11 @@ def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     if not fits:
         shape = ", ".join(str(size) for size in expected[1:])
         raise InputError(f"inputs: model {model.name} takes (N, {shape}), got {inputs.shape}")
-    _refuse_not_finite("inputs", inputs)
+    refuse_not_finite("inputs", inputs)
     return inputs
 
 
-def _refuse_not_finite(name: str, arrays: np.ndarray) -> None:
+def refuse_not_finite(name: str, arrays: np.ndarray) -> None:
     """Refuse NaN and infinite values: a network answers with a class for them, too."""
     if np.isfinite(arrays.sum(dtype=np.float64)):
         return
@@ -385,7 +385,7 @@ def resolve_baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.nda
         If the baseline cannot be broadcast to the inputs, or a value is NaN or infinite.
     """
     baseline = np.asarray(baseline, np.float32)
-    _refuse_not_finite("baseline", baseline)
+    refuse_not_finite("baseline", baseline)
     try:
         return np.broadcast_to(baseline, inputs.shape)
     except ValueError:
@@ -427,17 +427,27 @@ def resolve_targets(
             return np.zeros(len(inputs), np.int32)
         scores = over_batches(cached_per_model(model, logits_of), inputs, batch_size=batch_size)
         return (scores[:, 0] > 0 if one_sigmoid else scores.argmax(axis=1)).astype(np.int32)
-    outputs += one_sigmoid
+    return class_indices(targets, len(inputs), outputs + one_sigmoid, f"model {model.name}")
+
+
+def class_indices(targets: Any, inputs: int, classes: int, owner: str) -> np.ndarray:
+    """Return one class index per input, (inputs,) int32, from one for all or one per input.
+
+    Raises
+    ------
+    InputError
+        If they are not integers, not one per input, or not 0 to ``classes - 1``.
+    """
     targets = np.asarray(targets)
     if targets.dtype.kind not in "iu":
         raise InputError(f"targets: must be integers (class indices), got {targets.dtype}")
     if targets.ndim == 0:
-        targets = np.full(len(inputs), targets)
-    if targets.shape != (len(inputs),):
-        raise InputError(f"targets: must be one per input, shape ({len(inputs)},), got {targets.shape}")
-    wrong = targets[(targets < 0) | (targets >= outputs)]
+        targets = np.full(inputs, targets)
+    if targets.shape != (inputs,):
+        raise InputError(f"targets: must be one per input, shape ({inputs},), got {targets.shape}")
+    wrong = targets[(targets < 0) | (targets >= classes)]
     if len(wrong):
-        raise InputError(f"targets: must be 0 to {outputs - 1} for model {model.name}, got {wrong[0]}")
+        raise InputError(f"targets: must be 0 to {classes - 1} for {owner}, got {wrong[0]}")
     return targets.astype(np.int32)
 
 

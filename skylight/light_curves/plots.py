@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +16,30 @@ from skylight.light_curves.curve import LightCurve
 from skylight.params.periodic import Dmdt
 
 DMDT_LABEL = "255 x share of pairs"
+FEATURE_TITLES = {
+    "mean": "mean magnitude",
+    "min": "brightest magnitude",
+    "max": "faintest magnitude",
+    "amplitude": "amplitude",
+    "beyond_1_sigma": "share beyond 1 sigma",
+    "flux_percentile_ratio_mid20": "share of flux spread, middle 20 %",
+    "flux_percentile_ratio_mid35": "share of flux spread, middle 35 %",
+    "flux_percentile_ratio_mid50": "share of flux spread, middle 50 %",
+    "flux_percentile_ratio_mid65": "share of flux spread, middle 65 %",
+    "flux_percentile_ratio_mid80": "share of flux spread, middle 80 %",
+    "linear_trend": "linear trend",
+    "max_slope": "steepest slope",
+    "median_absolute_deviation": "median absolute deviation",
+    "median_buffer_range_percentage": "share near the median",
+    "pair_slope_trend": "rising minus falling, last 30 points",
+    "percent_difference_flux_percentile": "flux spread, 5 to 95 %",
+    "skew": "skewness",
+    "small_kurtosis": "kurtosis",
+    "std": "standard deviation",
+    "stetson_j": "Stetson J",
+    "stetson_k": "Stetson K",
+}
+"""What the features of `skylight.light_curves.features` are called in figures."""
 
 
 def counts_scale(image: np.ndarray) -> tuple[colors.Normalize, str]:
@@ -192,6 +217,31 @@ def confusions(counts: Mapping[str, pd.DataFrame]) -> Figure:
     for ax in axes[1:]:
         ax.set_ylabel("")
         ax.tick_params(axis="y", left=False)
+    return figure
+
+
+def feature_shares(shares: pd.DataFrame) -> Figure:
+    """Draw the mean |SHAP value| of each feature and class as a heat map, the features with the largest means on top.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        One row per class, indexed by its name; one column per feature, a key of `FEATURE_TITLES`. Of a probability.
+    """
+    percent = 100 * shares.T.loc[shares.mean().sort_values(ascending=False, kind="stable").index]
+    figure, axes = plt.subplots(figsize=(plotting.PAGE, 5.4))
+    seaborn.heatmap(
+        percent.rename(index=FEATURE_TITLES),
+        ax=axes,
+        annot=percent.map("{:.1f}".format),
+        annot_kws={"fontsize": 7},
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        cbar_kws={"label": "mean |SHAP value| (percentage points)", "shrink": 0.8},
+    )
+    axes.set(xlabel="true class", ylabel="")
+    axes.tick_params(axis="y", rotation=0)
     return figure
 
 

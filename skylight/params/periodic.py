@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from skylight.light_curves.features import FEATURES
 from skylight.outputs import FORMULA
 from skylight.params.light_curves import Data
 from skylight.params.section import Name, Score, Section, Seed, input_path
@@ -80,6 +81,15 @@ class Test(Section):
     seed: Seed
 
 
+class Forest(Section):
+    """The explanation of the forest."""
+
+    objects_per_class: int = Field(ge=1)
+    background: int = Field(ge=1)
+    coalitions: int = Field(ge=2 * len(FEATURES))
+    seed: Seed
+
+
 class Examples(Section):
     """The objects to draw."""
 
@@ -142,6 +152,7 @@ class Periodic(Section):
     transform: Transform
     train: Train
     test: Test
+    forest: Forest
     examples: Examples
     heatmaps: Heatmaps
     methods: Methods

@@ -33,6 +33,8 @@ def main() -> None:
             for name, title in (("cnn", "network on dmdt images"), ("forest", "forest on features"))
         }
         save(plots.confusions(counts), folder / "confusion.png")
+        features = pd.read_csv(OUT / "tables/forest_features.csv", index_col="class", keep_default_na=False)
+        save(plots.feature_shares(features), folder / "forest.png")
         if periodic.transfer.surveys:
             metrics = {name: read_json(f"transfer_{name}") for name in periodic.transfer.surveys}
             save(plots.transfer(metrics, periodic.classes), folder / "transfer.png")

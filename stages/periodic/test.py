@@ -8,6 +8,7 @@ from skylight import params
 from skylight.errors import script
 from skylight.evaluation.classification import confusion, percent, prediction_table, scores
 from skylight.light_curves import arrays
+from skylight.light_curves.forest import train_forest
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import read_table, save_json, save_table
 
@@ -25,7 +26,8 @@ def main() -> None:
 
     model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), data.images.shape[1:])
     probabilities = model.predict(test.images, batch_size=1024, verbose=0)
-    forest_prediction = forest(data.features[~in_test], data.labels[~in_test], test.features, periodic.test)
+    settings = (len(classes), periodic.test.trees, periodic.test.seed)
+    forest_prediction = train_forest(data.features[~in_test], data.labels[~in_test], *settings)(test.features).argmax(1)
 
     predictions = prediction_table(test.ids, test.labels, probabilities, classes)
     predictions["forest"] = np.array(classes)[forest_prediction]
@@ -41,14 +43,6 @@ def main() -> None:
         counts = confusion(test.labels, predicted, classes)
         save_table(OUT / f"tables/confusion_{name}_counts.csv", counts.reset_index())
         save_table(OUT / f"tables/confusion_{name}_percent.csv", percent(counts).reset_index())
-
-
-def forest(inputs: np.ndarray, labels: np.ndarray, test_inputs: np.ndarray, settings) -> np.ndarray:
-    """Train the published baseline, extremely randomised trees on the features, and predict the test objects."""
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    trees = ExtraTreesClassifier(settings.trees, random_state=settings.seed, n_jobs=-1)
-    return trees.fit(inputs, labels).predict(test_inputs)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from skylight import attribution
 from skylight.attribution import METHODS, scoring
 from tests.skylight.attribution.small_networks import SHAPE, network
 
-FEW = {"samples": 3, "steps": 4, "masks": 6}  # for methods with such an option
+FEW = {"samples": 3, "steps": 4, "masks": 6, "groups": (2, 1)}  # for methods with such an option
 
 
 def explain(name, model, inputs, targets=None, **options):
@@ -91,7 +91,7 @@ def test_implementation_invariance(name, classifier, images):
 
 def test_the_registry_has_the_methods_by_name():
     assert METHODS["saliency"] is attribution.saliency
-    assert len(METHODS) == len(list(METHODS)) == 22
+    assert len(METHODS) == len(list(METHODS)) == 23
     assert "lime" not in METHODS and "lighting" not in METHODS  # lighting takes no inputs
     for name, method in METHODS.items():
         assert method.__name__ == name

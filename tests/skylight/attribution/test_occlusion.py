@@ -37,7 +37,7 @@ def test_occlusion_of_a_linear_model_equals_weights_times_inputs(linear, images)
 def test_patch_occlusion_by_definition(patch, stride, classifier, images):
     (ph, pw), (sh, sw) = (np.broadcast_to(some, 2) for some in (patch, stride))
     network = score_model(classifier)
-    maps = patch_occlusion(classifier, images[:2], TARGETS[:2], patch=patch, stride=stride)
+    maps = patch_occlusion(classifier, images[:2], TARGETS[:2], patch=patch, stride=stride, score="logit")
     for image, target, mapped in zip(images, TARGETS[:2], maps, strict=False):
         total, count = np.zeros((2, 8, 9))
         top, bottom = 0, 0

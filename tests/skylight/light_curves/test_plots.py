@@ -7,6 +7,7 @@ import pytest
 
 from skylight import params
 from skylight.light_curves import class_plots, plots
+from skylight.light_curves.features import FEATURES
 
 PERIODIC = params.load().periodic
 GRID, CLASSES = PERIODIC.dmdt, PERIODIC.classes
@@ -63,6 +64,17 @@ def test_a_survey_without_labels_shows_what_is_predicted():
     labelled, unlabelled = plots.transfer(metrics, CLASSES).axes
     assert [bar.get_height() for bar in labelled.patches] == [*f1.values()] * 2
     assert [bar.get_height() for bar in unlabelled.patches] == [0, 9, 0, 0, 0, 0, 0]
+
+
+def test_the_features_of_the_forest_are_sorted_and_have_readable_names():
+    assert set(plots.FEATURE_TITLES) == set(FEATURES)
+    assert len(set(plots.FEATURE_TITLES.values())) == len(FEATURES)
+    shares = pd.DataFrame(0.001, index=["EW", "EA"], columns=FEATURES)
+    shares.loc["EA", "skew"], shares.loc["EW", "stetson_j"] = 0.25, 0.124
+    axes = plots.feature_shares(shares).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[:3] == ["skewness", "Stetson J", "mean magnitude"] and len(names) == 21
+    assert texts(axes)[:4] == ["0.1", "25.0", "12.4", "0.1"]
 
 
 def test_a_class_without_a_picture_has_the_reason_in_its_panel():

@@ -12,7 +12,7 @@ from tests.conftest import profile
 
 pytestmark = pytest.mark.slow
 
-CHAPTER = ["periodic-simulate", "periodic-transform", "periodic-train", "periodic-test"]
+CHAPTER = ["periodic-simulate", "periodic-transform", "periodic-train", "periodic-test", "periodic-forest"]
 CHAPTER += [f"periodic-{step}@{survey}" for step in ("transform-transfer", "transfer") for survey in ("ztf", "ptf")]
 CHAPTER += ["periodic-examples", "periodic-heatmaps", "periodic-methods"]
 CHAPTER += ["periodic-class-maps", "periodic-class-figures", "periodic-figures"]
@@ -38,6 +38,14 @@ def test_outputs_have_the_shapes_they_should(tiny):
     assert set(test["cnn"]["f1"]) == {"EW", "EA", "RRab", "RRc", "RRd", "RS CVn", "LPV"}
     counts = pd.read_csv(out / "tables/confusion_cnn_counts.csv", index_col="true")
     assert counts.to_numpy().sum() == test["objects"] == len(pd.read_csv(out / "tables/predictions.csv"))
+    shares = pd.read_csv(out / "tables/forest_objects.csv", dtype={"lcid": str}).set_index("class")
+    forest = json.loads((out / "metrics/forest.json").read_text())
+    assert {name: metrics["objects"] for name, metrics in forest.items()} == dict(shares.index.value_counts())
+    assert shares.index.value_counts().max() == 2
+    owed = [row.probability - forest[name]["probability_of_background"] for name, row in shares.iterrows()]
+    assert np.allclose(shares.iloc[:, 2:].sum(axis=1), owed, atol=1e-4)
+    mean = pd.read_csv(out / "tables/forest_features.csv", index_col="class")
+    assert np.allclose(mean.loc["EW"], shares.iloc[:, 2:].loc[["EW"]].abs().mean(), rtol=1e-4)
     percent = pd.read_csv(out / "tables/confusion_cnn_percent.csv", index_col="true").sum(axis=1)
     assert np.allclose(percent[counts.sum(axis=1) > 0], 100, atol=0.1)
     chosen = len(pd.read_csv(out / "heatmaps/objects.csv"))
@@ -204,7 +212,7 @@ def test_a_real_survey_runs_through_parameters_alone(tiny, real_data, capsys):
         }
     )
     ran = tiny.repro(*TARGETS)
-    steps = ("transform", "train", "test", "examples", "heatmaps", "methods")
+    steps = ("transform", "train", "test", "forest", "examples", "heatmaps", "methods")
     steps += ("class-maps", "class-figures", "figures")
     assert ran == {f"periodic-{step}" for step in steps}
     test = json.loads((tiny.path / "out/periodic/metrics/test.json").read_text())
