@@ -60,7 +60,7 @@ def activation_maximization(
     InputError
         If the layer or unit does not exist, an option is out of range, or the input has no fixed size.
     """
-    network = _network(model, layer)
+    network = unit_model(model, layer)
     low, high = value_range
     for name, fits, got in (
         (f"unit: must be 0 to {network.output_shape[-1] - 1}", 0 <= unit < network.output_shape[-1], unit),
@@ -86,7 +86,7 @@ def _step(model: keras.Model, layer: str | None) -> Callable:
 
     The memory is the running mean of the squared gradient in RMSprop.
     """
-    network = _network(model, layer)
+    network = unit_model(model, layer)
     number, image = tf.TensorSpec([]), images_spec(model)
 
     @tf.function(
@@ -106,7 +106,14 @@ def _step(model: keras.Model, layer: str | None) -> Callable:
     return run
 
 
-def _network(model: keras.Model, layer: str | None) -> keras.Model:
+def unit_model(model: keras.Model, layer: str | None = None) -> keras.Model:
+    """Return the network up to the units that can be maximised: the logits, or the output of a layer.
+
+    Raises
+    ------
+    InputError
+        If there is no such layer, or the input has no fixed size.
+    """
     scores = score_model(model)
     if None in scores.input_shape[1:]:
         raise InputError(f"model {model.name}: must take images of a fixed size, got {scores.input_shape[1:]}")

@@ -98,7 +98,8 @@ def main():
     model.compile(keras.optimizers.Adam(1e-3), keras.losses.CategoricalCrossentropy())
     random = np.random.default_rng(0)
     images = random.random((96, 22, 24, 1), dtype=np.float32)
-    model.fit(images, keras.utils.to_categorical(random.integers(7, size=96), 7), epochs=2, verbose=0)  # the loss has epsilon
+    labels = keras.utils.to_categorical(random.integers(7, size=96), 7)
+    model.fit(images, labels, epochs=2, verbose=0)  # the loss has an epsilon
     state = hashlib.md5()
     for values in [*model.get_weights(), model.predict(images, verbose=0)]:
         state.update(np.asarray(values).tobytes() + str(values.dtype).encode())

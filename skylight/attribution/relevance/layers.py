@@ -184,8 +184,6 @@ def parts(node: Any) -> list[Part]:
     """
     layer = node.operation
     inputs = len(node.input_tensors)
-    if getattr(layer, "data_format", None) == "channels_first":
-        raise InputError(f"layer {layer.name}: channels_first is not supported by LRP, only channels_last")
     if _mixes_with_constant(node):
         return [_with_constant(node)]
     if type(layer).__name__ == "Add" and len({tensor.shape for tensor in node.input_tensors}) == 1:
