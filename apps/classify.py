@@ -102,7 +102,7 @@ def explain(model, batch: list, images: np.ndarray, rows: list[dict], explanatio
     from skylight.light_curves.explain import explain_images
     from skylight.light_curves.plots import explained_curve
 
-    maps = explain_images(model, images, None, np.load(BACKGROUND))
+    maps = explain_images(model, images, None, np.load(BACKGROUND), periodic.heatmaps.engines.model_dump())
     for index, ((path, curve), values) in enumerate(zip(batch, rows, strict=True)):
         own = {name: stack[index] for name, stack in maps.items()}
         title = f"{printable(path.name)}: {values['class']} (p = {values[values['class']]:.2f})"

@@ -37,6 +37,7 @@ _MODULES = _METHODS | {
     "lrp_layerwise": "relevance",
     "activation_maximization": "maximization",
     "symmetrised": "symmetries",
+    "by_engine": "engines",
     "Pix2Pix": "pix2pixai",
     "class_map": "pix2pixai",
 }
@@ -44,6 +45,7 @@ _MODULES = _METHODS | {
 
 if TYPE_CHECKING:
     from skylight.attribution.cam import gradcam, gradcam_plus_plus, layercam, scorecam
+    from skylight.attribution.engines import by_engine
     from skylight.attribution.gradients import (
         completeness_gap,
         deconvnet,

@@ -35,6 +35,7 @@ from skylight.attribution.scoring import (
     Score,
     batches,
     cached_per_model,
+    layer_outputs,
     over_batches,
     resolve,
     score_model,
@@ -150,7 +151,10 @@ def _cam_maps(kind: str, model, inputs, layer: str, classes, score: Callable, ba
     options = {"penultimate_layer": layer, "seek_penultimate_conv_layer": False, "normalize_cam": False}
     maps = np.zeros((*inputs.shape[:-1], 1), np.float32)
     with _library("tf_keras_vis", model):
-        explainer = partial(_vis(kind)(score_model(model)), **options)
+        network = score_model(model)
+        if network.get_layer(layer).output is not layer_outputs(model)[layer]:
+            raise InputError(f"layer: {layer} is called several times, and tf_keras_vis would explain the first call")
+        explainer = partial(_vis(kind)(network), **options)
         _vis_maps(explainer, inputs, classes, score, maps[..., 0], batch_size)
     return maps
 

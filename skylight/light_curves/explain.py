@@ -1,13 +1,22 @@
 """The four published explanations of a dmdt image."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from skylight.attribution import blanking, deep_shap, gradcam, saliency
+from skylight.attribution.engines import by_engine
 
 MAPS = ("gradcam", "saliency", "blanking", "deep_shap")
 
 
-def explain_images(model, images: np.ndarray, targets: np.ndarray | None, background: np.ndarray) -> dict:
+def explain_images(
+    model,
+    images: np.ndarray,
+    targets: np.ndarray | None,
+    background: np.ndarray,
+    engines: Mapping[str, str] | None = None,
+) -> dict:
     """Compute the four maps of each image.
 
     Parameters
@@ -19,16 +28,18 @@ def explain_images(model, images: np.ndarray, targets: np.ndarray | None, backgr
         Class to explain; ``None`` explains the predicted class.
     background : (B, H, W, 1) float32
         Reference images of SHAP.
+    engines : mapping
+        Name of a map -> what computes it (`skylight.attribution.engines.by_engine`), where this is not Skylight.
 
     Returns
     -------
     dict
         Name, one of `MAPS` -> (N, H, W) float32.
     """
-    maps = {
-        "gradcam": gradcam(model, images, targets, layer="conv2d2"),
-        "saliency": saliency(model, images, targets),
-        "blanking": blanking(model, images, targets),
-        "deep_shap": deep_shap(model, images, targets, background=background),
-    }
-    return {name: values[..., 0] for name, values in maps.items()}
+    options = {"gradcam": {"layer": "conv2d2"}, "deep_shap": {"background": background}}
+    maps = {}
+    for method in (gradcam, saliency, blanking, deep_shap):
+        name = method.__name__
+        explain = by_engine((engines or {}).get(name, "skylight"), method)
+        maps[name] = explain(model, images, targets, **options.get(name, {}))[..., 0]
+    return maps
