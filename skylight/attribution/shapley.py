@@ -139,10 +139,10 @@ def _deeplift(model: keras.Model, score: Score) -> Callable:
     def swap(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, _MAXIMA):
             nonlinearities.append(_Maximum(clone_layer(layer)))
-            return keras.layers.Lambda(nonlinearities[-1], name=layer.name)
+            return keras.layers.Lambda(nonlinearities[-1], name=layer.name, dtype=layer.dtype_policy)
         if isinstance(layer, _CELLWISE):
             nonlinearities.append(_Cellwise(clone_layer(layer)))
-            return keras.layers.Activation(nonlinearities[-1], name=layer.name)
+            return keras.layers.Activation(nonlinearities[-1], name=layer.name, dtype=layer.dtype_policy)
         copy = clone_layer(layer)
         if getattr(layer, "activation", keras.activations.linear) is not keras.activations.linear:
             nonlinearities.append(_Cellwise(layer.activation))

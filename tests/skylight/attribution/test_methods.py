@@ -61,6 +61,23 @@ def test_maps_do_not_depend_on_batches_and_functions_are_traced_once(name, image
     assert compiled
 
 
+@pytest.mark.parametrize("name", ["saliency", "guided_backpropagation", "rise", "deep_shap", "lrp"])
+@pytest.mark.slow
+def test_the_configuration_of_keras_changes_no_map(name, images):
+    head = {"units": 3, "activation": "softmax"}
+    usual, model = explain(name, network(head), images, 1, score="logit"), network(head)
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_image_data_format("channels_first")
+    try:
+        maps = explain(name, model, images, 1, score="logit")
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_image_data_format("channels_last")
+    assert np.array_equal(maps, usual)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_none_is_the_predicted_class(name, classifier, images):
     predicted = classifier.predict(images, verbose=0).argmax(axis=1)
