@@ -102,8 +102,8 @@ def explain(model, batch: list, images: np.ndarray, rows: list[dict], explanatio
     from skylight.light_curves.explain import DRAWN, explain_images
     from skylight.light_curves.plots import explained_curve
 
-    score = periodic.heatmaps.score
-    maps = explain_images(model, images, None, np.load(BACKGROUND), score)
+    score, engines = periodic.heatmaps.score, periodic.heatmaps.engines.model_dump()
+    maps = explain_images(model, images, None, np.load(BACKGROUND), score, engines)
     for index, ((path, curve), values) in enumerate(zip(batch, rows, strict=True)):
         own = {name: stack[index] for name, stack in maps.items()}
         drawn = {name: own[name] for name in DRAWN}

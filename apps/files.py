@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from skylight.errors import InputError, printable
+from skylight.errors import InputError, printable, same_on_every_machine
 from skylight.outputs import OutputNames, check_new_folder, writing
 
 STANDARD_INPUT = Path("-")
@@ -204,6 +204,7 @@ def import_tensorflow() -> None:
             import keras  # noqa: F401
             import tensorflow as tf
 
+            same_on_every_machine()
             tf.config.list_physical_devices()
         except BaseException:
             os.dup2(stderr, 2)

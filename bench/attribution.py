@@ -24,6 +24,7 @@ from tf_keras_vis.utils.scores import CategoricalScore
 
 from bench.timing import medians, report
 from skylight.attribution import (
+    METHODS,
     ablationcam,
     activation_maximization,
     blanking,
@@ -36,6 +37,7 @@ from skylight.attribution import (
     smoothgrad,
 )
 from skylight.attribution.cam import spatial_layer
+from skylight.attribution.engines import LIBRARIES, by_engine
 from skylight.attribution.scoring import score_model
 from skylight.networks.applications import backbone
 from skylight.networks.periodic_cnn import periodic_cnn
@@ -311,6 +313,23 @@ def compare_maximization(case: Case) -> None:
     report(f"Activation maximization, 50 steps, {case.model.name}", seconds, "skylight")
 
 
+def compare_engines(case: Case) -> None:
+    """No target: every method by its engines, as `skylight.attribution.engines` calls them."""
+    background = np.random.default_rng(1).random((20, *case.images.shape[1:]), dtype=np.float32)
+    for engine, names in LIBRARIES.items():
+        for name in [name for name in names if name in METHODS]:
+            options = {"layer": "conv2d2"} if "cam" in name else {"background": background} if "shap" in name else {}
+            options["score"] = "probability" if name == "scorecam" else "logit"
+            ours = METHODS[name]
+            seconds = medians(
+                {
+                    by: functools.partial(by_engine(by, ours), case.model, case.images, case.targets, **options)
+                    for by in (engine, "skylight")
+                }
+            )
+            report(f"{name} of the {options['score']}, {IMAGES} images, {case.model.name}", seconds, "skylight")
+
+
 COMPARISONS = {
     quarter_xception: (
         compare_smoothgrad,
@@ -333,6 +352,7 @@ COMPARISONS = {
         compare_shapley,
         compare_kernel_shap,
         compare_maximization,
+        compare_engines,
     ),
 }
 

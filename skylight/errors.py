@@ -34,18 +34,37 @@ def collect_less_garbage() -> None:
     atexit.register(_leave_the_rest)
 
 
+def use_tensorflow() -> None:
+    """Make Keras use TensorFlow and compute whole epochs, whatever ``KERAS_BACKEND`` and its relatives say.
+
+    Keras reads these variables when it is imported. Scripts call this before; a module of the library never does,
+    because Keras belongs to the program that imports it.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_USE_LEGACY_KERAS"):
+        os.environ.pop(name, None)
+
+
 def same_on_every_machine() -> None:
-    """Make networks give the same bytes on every number of cores.
+    """Make networks give the same bytes on every number of cores, and whatever the user's ``keras.json`` says.
 
     TensorFlow splits an operation into as many parts as it has threads, and the rounding of a sum depends on its parts.
     So it always gets two threads, also where ``TF_NUM_INTRAOP_THREADS`` says otherwise; ``SKYLIGHT_THREADS`` sets
     another number (`InputError` if it is none). TensorFlow reads these variables when it runs its first operation.
+
+    Keras, if it is imported already, gets the settings that it has without ``~/.keras/keras.json``. So a script that
+    imports Keras later calls this again after the import.
     """
     threads = os.environ.get("SKYLIGHT_THREADS", "2")
     if not re.fullmatch("[1-9][0-9]{0,3}", threads):
         raise InputError(f"SKYLIGHT_THREADS: must be a number of threads, got {threads!r}")
     os.environ["TF_NUM_INTRAOP_THREADS"] = threads
     os.environ["TF_DETERMINISTIC_OPS"] = "1"
+    use_tensorflow()
+    if keras := sys.modules.get("keras"):
+        keras.config.set_floatx("float32")
+        keras.config.set_epsilon(1e-7)
+        keras.config.set_image_data_format("channels_last")
 
 
 def script(main: Callable[..., None]) -> Callable[..., None]:

@@ -43,6 +43,7 @@ _MODULES = _METHODS | {
     "lrp_layerwise": "relevance",
     "activation_maximization": "maximization",
     "symmetrised": "symmetries",
+    "by_engine": "engines",
     "Pix2Pix": "pix2pixai",
     "class_map": "pix2pixai",
 }
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         xgradcam,
     )
     from skylight.attribution.coalitions import kernel_shap
+    from skylight.attribution.engines import by_engine
     from skylight.attribution.gradients import (
         completeness_gap,
         gradient_x_input,

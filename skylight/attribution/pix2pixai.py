@@ -67,7 +67,7 @@ class Pix2Pix:
     Raises
     ------
     InputError
-        An option is out of range.
+        An option is out of range, or Keras is set to channels_first.
     """
 
     def __init__(
@@ -80,6 +80,10 @@ class Pix2Pix:
         l1_weight: float = 100.0,
         learning_rate: float = 2e-4,
     ):
+        if keras.config.image_data_format() != "channels_last":
+            raise InputError(
+                "Pix2Pix: Keras is set to channels_first; keras.config.set_image_data_format('channels_last')"
+            )
         for name, number in (("channels", channels), ("width", width)):
             if number < 1:
                 raise InputError(f"{name}: must be at least 1, got {number}")

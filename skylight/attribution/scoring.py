@@ -191,7 +191,8 @@ def score_model(model: keras.Model) -> keras.Model:
     Raises
     ------
     InputError
-        If the model is subclassed or not built, has several inputs or outputs, or its output is not (N, K).
+        If the model is subclassed or not built, has several inputs or outputs, its output is not (N, K), or a layer is
+        channels_first.
     """
     return cached_per_model(model, _cut)[0]
 
@@ -206,11 +207,13 @@ def output_model(model: keras.Model) -> keras.Model:
 
 
 def _copied(model: keras.Model) -> keras.Model:
+    _refuse_channels_first(model)
     return _in_float32(keras.Model(*_ends(model), name=model.name))
 
 
 def _cut(model: keras.Model) -> tuple[keras.Model, str]:
     """Return the model up to the logits, and the head that was cut off."""
+    _refuse_channels_first(model)
     image, output = _ends(model)
     logits, head, after = output, "linear", output
     while True:
@@ -298,6 +301,15 @@ def _refuse_hidden_softmax(model: keras.Model, inputs: np.ndarray, rows: int = 8
             f"model {model.name}: its outputs sum to 1, but no softmax was found at its end; end it in a softmax, or "
             "explain the outputs themselves with score='probability'"
         )
+
+
+def _refuse_channels_first(model: keras.Model) -> None:
+    """Refuse a network that takes the channels before the rows: every map would have its axes in the wrong order."""
+    for layer in getattr(model, "_flatten_layers", list)():
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise InputError(
+                f"layer {layer.name}: channels_first is not supported, only channels_last (model {model.name})"
+            )
 
 
 def _outputs(model: keras.Model) -> int:

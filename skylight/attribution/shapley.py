@@ -87,7 +87,7 @@ def deep_shap(
         background are invalid.
     """
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
-    references = _references(model, inputs, background)
+    references = resolve_background(inputs, background)
     run = cached_per_model(model, _deeplift, kind)
     at_once = min(len(references), max(1, round(batch_size**0.5)))
     maps = np.zeros_like(inputs)
@@ -101,7 +101,14 @@ def deep_shap(
     return maps
 
 
-def _references(model: keras.Model, inputs: np.ndarray, background: float | np.ndarray) -> np.ndarray:
+def resolve_background(inputs: np.ndarray, background: float | np.ndarray) -> np.ndarray:
+    """Return the background as images (B, H, W, C) like ``inputs``, from images or one number.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or has no images.
+    """
     if np.ndim(background) == 0:
         return np.full((1, *inputs.shape[1:]), background, np.float32)
     background = np.asarray(background, np.float32)
@@ -132,10 +139,10 @@ def _deeplift(model: keras.Model, score: Score) -> Callable:
     def swap(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, _MAXIMA):
             nonlinearities.append(_Maximum(clone_layer(layer)))
-            return keras.layers.Lambda(nonlinearities[-1], name=layer.name)
+            return keras.layers.Lambda(nonlinearities[-1], name=layer.name, dtype=layer.dtype_policy)
         if isinstance(layer, _CELLWISE):
             nonlinearities.append(_Cellwise(clone_layer(layer)))
-            return keras.layers.Activation(nonlinearities[-1], name=layer.name)
+            return keras.layers.Activation(nonlinearities[-1], name=layer.name, dtype=layer.dtype_policy)
         copy = clone_layer(layer)
         if getattr(layer, "activation", keras.activations.linear) is not keras.activations.linear:
             nonlinearities.append(_Cellwise(layer.activation))
@@ -309,7 +316,7 @@ def gradient_shap(
     if samples < 1:
         raise InputError(f"samples: must be at least 1, got {samples}")
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
-    references = _references(model, inputs, background)
+    references = resolve_background(inputs, background)
     random = np.random.default_rng(seed)
     choices = random.integers(len(references), size=(len(inputs), samples), dtype=np.int32)
     points = random.random((len(inputs), samples), dtype=np.float32)

@@ -1,8 +1,11 @@
 """The four published explanations of a dmdt image, and HiResCAM."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from skylight.attribution import blanking, deep_shap, gradcam, hirescam, saliency
+from skylight.attribution.engines import by_engine
 
 MAPS = ("gradcam", "hirescam", "saliency", "blanking", "deep_shap")
 DRAWN = MAPS[1:]
@@ -10,7 +13,14 @@ DRAWN = MAPS[1:]
 which is negative for most channels. HiResCAM, of the same layer, does not take the mean."""
 
 
-def explain_images(model, images: np.ndarray, targets: np.ndarray | None, background: np.ndarray, score: str) -> dict:
+def explain_images(
+    model,
+    images: np.ndarray,
+    targets: np.ndarray | None,
+    background: np.ndarray,
+    score: str,
+    engines: Mapping[str, str] | None = None,
+) -> dict:
     """Compute the maps of each image.
 
     Parameters
@@ -24,17 +34,23 @@ def explain_images(model, images: np.ndarray, targets: np.ndarray | None, backgr
         Reference images of SHAP.
     score : str
         What is explained, see `skylight.attribution.scoring.Score`. Blanking always explains the probability.
+    engines : mapping
+        Name of a map -> what computes it (`skylight.attribution.engines.by_engine`), where this is not Skylight.
 
     Returns
     -------
     dict
         Name, one of `MAPS` -> (N, H, W) float32.
     """
-    maps = {
-        "gradcam": gradcam(model, images, targets, layer="conv2d2", score=score),
-        "hirescam": hirescam(model, images, targets, layer="conv2d2", score=score),
-        "saliency": saliency(model, images, targets, score=score),
-        "blanking": blanking(model, images, targets),
-        "deep_shap": deep_shap(model, images, targets, background=background, score=score),
+    options = {
+        "gradcam": {"layer": "conv2d2"},
+        "hirescam": {"layer": "conv2d2"},
+        "deep_shap": {"background": background},
     }
-    return {name: values[..., 0] for name, values in maps.items()}
+    maps = {}
+    for method in (gradcam, hirescam, saliency, blanking, deep_shap):
+        name = method.__name__
+        explain = by_engine((engines or {}).get(name, "skylight"), method)
+        explained = {} if method is blanking else {"score": score}
+        maps[name] = explain(model, images, targets, **options.get(name, {}), **explained)[..., 0]
+    return maps

@@ -96,6 +96,14 @@ class Examples(Section):
     max_misclassified: int = Field(ge=0)
 
 
+class Engines(Section):
+    """What computes each map of an object; blanking is in no library."""
+
+    gradcam: Literal["skylight", "tf_keras_vis"]
+    saliency: Literal["skylight", "tf_keras_vis"]
+    deep_shap: Literal["skylight", "shap"]
+
+
 class Heatmaps(Section):
     """The explanations of single objects."""
 
@@ -103,6 +111,7 @@ class Heatmaps(Section):
     min_probability: Fraction
     max_objects_per_class: int = Field(ge=1)
     background: int = Field(ge=1)
+    engines: Engines
     seed: Seed
 
 
@@ -113,6 +122,14 @@ class Methods(Section):
     objects_per_class: int = Field(ge=1)
     lrp_rules: list[str]
     seed: Seed
+
+
+class Libraries(Section):
+    """The comparison with other libraries."""
+
+    objects_per_class: int = Field(ge=1)
+    background: int = Field(ge=1)
+    scores: list[Literal["logit", "log_odds", "probability"]] = Field(min_length=1)
 
 
 class ClassMaps(Section):
@@ -156,6 +173,7 @@ class Periodic(Section):
     examples: Examples
     heatmaps: Heatmaps
     methods: Methods
+    libraries: Libraries
     class_maps: ClassMaps
     transfer: Transfer
 

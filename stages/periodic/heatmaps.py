@@ -36,7 +36,9 @@ def main() -> None:
 
     model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), data.images.shape[1:])
     reference = background(data.images[in_training], settings.background, settings.seed)
-    maps = explain_images(model, explained.images, explained.labels, reference, settings.score)
+    maps = explain_images(
+        model, explained.images, explained.labels, reference, settings.score, settings.engines.model_dump()
+    )
 
     save_table(OUT / "heatmaps/objects.csv", chosen)
     save_array(OUT / "heatmaps/background.npy", reference)

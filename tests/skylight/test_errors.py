@@ -1,6 +1,7 @@
 """A script runs networks the same way on every machine."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -62,3 +63,108 @@ def test_an_interrupt_during_the_imports_is_one_line():
     assert ran.stderr == "error: interrupted\n" and ran.returncode in (-2, 130)
     ran = subprocess.run([sys.executable, "-c", "import stages; 1 / 0"], capture_output=True, text=True, cwd=ROOT)
     assert "Traceback" in ran.stderr and "ZeroDivisionError" in ran.stderr
+
+
+BEGIN = {
+    "a stage that imports Keras first": """
+import stages
+import keras
+from skylight.errors import script
+""",
+    "a stage that imports Keras when it needs it": """
+import stages
+from skylight.errors import script
+
+def prepare():
+    from skylight.training.fit import deterministic
+    deterministic(0)
+""",
+    "a command": """
+from apps.files import import_tensorflow as prepare
+from skylight.errors import script
+""",
+}
+TRAIN = """
+@script
+def main():
+    globals().get("prepare", list)()
+    import hashlib
+    import keras
+    import numpy as np
+    from skylight.networks.periodic_cnn import periodic_cnn
+
+    keras.utils.set_random_seed(0)
+    model = periodic_cnn(7)
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.CategoricalCrossentropy())
+    random = np.random.default_rng(0)
+    images = random.random((96, 22, 24, 1), dtype=np.float32)
+    labels = keras.utils.to_categorical(random.integers(7, size=96), 7)
+    model.fit(images, labels, epochs=2, verbose=0)  # the loss has an epsilon
+    state = hashlib.md5()
+    for values in [*model.get_weights(), model.predict(images, verbose=0)]:
+        state.update(np.asarray(values).tobytes() + str(values.dtype).encode())
+    print(keras.config.backend(), state.hexdigest())
+
+main()
+"""
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """The environment of a user whose Keras is configured in another way."""
+    settings = {"floatx": "float64", "epsilon": 1e-3, "backend": "jax", "image_data_format": "channels_first"}
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras/keras.json").write_text(json.dumps(settings))
+    return {"HOME": str(tmp_path), "KERAS_BACKEND": "jax", "KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "1"}
+
+
+def ran(program: str, **environment: str) -> str:
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("KERAS")}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env=variables | environment, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    return ran(BEGIN["a stage that imports Keras first"] + TRAIN, HOME=str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.mark.parametrize("begin", BEGIN)
+@pytest.mark.slow
+def test_a_configuration_of_keras_changes_no_bytes(begin, hostile, usual):
+    assert usual.startswith("tensorflow ")
+    assert ran(BEGIN[begin] + TRAIN, **hostile) == usual
+
+
+@pytest.mark.slow
+def test_the_library_leaves_the_configuration_of_keras_to_its_user(hostile):
+    del hostile["KERAS_BACKEND"]  # JAX is not installed
+    settings = hostile["HOME"] + "/.keras/keras.json"
+    program = f"""
+import json, os, pathlib
+settings = pathlib.Path({settings!r})
+settings.write_text(json.dumps(json.loads(settings.read_text()) | {{"backend": "tensorflow"}}))
+from skylight.attribution import METHODS
+from skylight import errors, evaluation, networks
+assert "KERAS_BACKEND" not in os.environ and os.environ["KERAS_MAX_EPOCHS"] == "1"
+list(METHODS.values())
+import keras
+assert (keras.config.floatx(), keras.config.epsilon()) == ("float64", 1e-3)
+assert keras.config.image_data_format() == "channels_first"
+"""
+    ran(program, **hostile)
+
+
+def test_every_stage_that_imports_keras_late_configures_it_then():
+    """One that imports it first is configured by its `script`."""
+    late = []
+    for path in SCRIPTS:
+        functions = [node for node in tree(path).body if isinstance(node, ast.FunctionDef)]
+        inside = [node for each in functions for node in ast.walk(each) if isinstance(node, ast.ImportFrom)]
+        if any(node.module.startswith("skylight.networks.") for node in inside):
+            late.append(path)
+            calls = [ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+            assert "deterministic" in calls, path
+    assert len(late) > 4

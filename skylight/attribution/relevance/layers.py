@@ -99,9 +99,7 @@ def program(node: Any, output: int = 0) -> Wiring:
     InputError
         If LRP does not support the layer; the message names it.
     """
-    layer, count = node.operation, len(node.input_tensors)
-    if getattr(layer, "data_format", None) == "channels_first":
-        raise InputError(f"layer {layer.name}: channels_first is not supported by LRP, only channels_last")
+    count = len(node.input_tensors)
     row = _parts(node, output)
     row = row if isinstance(row, list) else [row]
     if not all(isinstance(entry, tuple) for entry in row):

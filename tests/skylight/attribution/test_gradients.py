@@ -4,9 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_keras_vis.saliency import Saliency
-from tf_keras_vis.utils.model_modifiers import ReplaceToLinear
-from tf_keras_vis.utils.scores import CategoricalScore
 
 from skylight.attribution import (
     completeness_gap,
@@ -16,6 +13,7 @@ from skylight.attribution import (
     smoothgrad,
     vargrad,
 )
+from skylight.attribution.engines import by_engine
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
 from tests.skylight.attribution.small_networks import SHAPE, weights_of
@@ -32,14 +30,14 @@ def gradients(model, images, targets):
     return tape.gradient(score, images).numpy()
 
 
-def library(model, images, targets, **options):
-    call = Saliency(model, ReplaceToLinear())
-    return call(CategoricalScore(targets), images, keepdims=True, normalize_map=False, **options)
+def library(method, *arguments, **options):
+    """Return the maps of the logit by tf-keras-vis."""
+    return by_engine("tf_keras_vis", method)(*arguments, **options, score="logit")
 
 
 def test_saliency_equals_that_of_tf_keras_vis(classifier, images):
     assert np.allclose(
-        saliency(classifier, images, TARGETS, score="logit"), library(classifier, images, TARGETS), atol=1e-6
+        saliency(classifier, images, TARGETS, score="logit"), library(saliency, classifier, images, TARGETS), atol=1e-6
     )
 
 
@@ -50,9 +48,7 @@ def test_saliency_of_a_linear_model_equals_its_weights(linear, images):
 def test_smoothgrad_without_noise_is_saliency(classifier, images):
     maps = smoothgrad(classifier, images, TARGETS, samples=7, noise=0, score="logit")
     assert np.allclose(maps, saliency(classifier, images, TARGETS, score="logit"), rtol=1e-5, atol=1e-8)
-    assert np.allclose(
-        maps, library(classifier, images, TARGETS, smooth_samples=2, smooth_noise=0), rtol=1e-4, atol=1e-6
-    )
+    assert np.allclose(maps, library(smoothgrad, classifier, images, TARGETS, samples=2, noise=0), rtol=1e-4, atol=1e-6)
 
 
 def copies(images, samples, noise, seed):
@@ -81,8 +77,7 @@ def test_smoothgrad_agrees_with_tf_keras_vis_within_the_noise(classifier, images
     samples = 200
     absolute = np.abs([gradients(classifier, copy, TARGETS) for copy in copies(images, 50, 0.2, seed=1)])
     error = np.sqrt(2 / samples) * absolute.std(axis=0) + 1e-6
-    np.random.seed(0)  # noqa: NPY002 (tf-keras-vis uses the global generator)
-    theirs = library(classifier, images, TARGETS, smooth_samples=samples, smooth_noise=0.2)
+    theirs = library(smoothgrad, classifier, images, TARGETS, samples=samples, noise=0.2)
     ours = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.2, score="logit")
     deviation = np.sqrt(np.mean(((ours - theirs) / error) ** 2))
     assert 0.7 < deviation < 1.3

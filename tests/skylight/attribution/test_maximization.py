@@ -4,11 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from tf_keras_vis.activation_maximization import ActivationMaximization
-from tf_keras_vis.activation_maximization.regularizers import Norm, TotalVariation2D
-from tf_keras_vis.utils.scores import CategoricalScore
 
 from skylight.attribution import activation_maximization
+from skylight.attribution.engines import by_engine
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
 
@@ -17,23 +15,13 @@ OPTIONS = {"value_range": (0.0, 1.0), "steps": 40}
 
 @pytest.mark.parametrize("layer", [None, "second"])
 def test_the_image_equals_that_of_tf_keras_vis(layer, classifier):
-    network = score_model(classifier)
-    if layer:
-        network = keras.Model(network.inputs, network.get_layer(layer).output)
-    start = np.random.default_rng(7).uniform(0.45, 0.55, (1, 8, 9, 2)).astype(np.float32)
-    theirs = ActivationMaximization(network)(
-        CategoricalScore(2),
-        start,
-        input_range=(0.0, 1.0),
-        input_modifiers=[],
-        regularizers=[TotalVariation2D(2.0), Norm(0.5, p=1)],
-        steps=12,
-        optimizer=keras.optimizers.RMSprop(1 / 255, rho=0.999),
+    options = {"layer": layer, "total_variation": 2.0, "norm": 0.5, "seed": 7, **OPTIONS, "steps": 12}
+    ours, theirs = (
+        maximise(classifier, 2, **options)
+        for maximise in (activation_maximization, by_engine("tf_keras_vis", activation_maximization))
     )
-    ours = activation_maximization(
-        classifier, 2, layer=layer, total_variation=2.0, norm=0.5, seed=7, **OPTIONS | {"steps": 12}
-    )
-    assert np.allclose(ours, theirs[0], atol=2e-4)
+    start = np.random.default_rng(7).uniform(0.45, 0.55, (8, 9, 2))
+    assert np.allclose(ours, theirs, atol=2e-4)
     assert np.abs(ours - start).max() > 0.1
 
 

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from skylight import attribution
 from skylight.attribution import METHODS, scoring
+from skylight.errors import InputError
 from tests.skylight.attribution.small_networks import SHAPE, network
 
 FEW = {"samples": 3, "steps": 4, "masks": 6, "groups": (2, 1)}  # for methods with such an option
@@ -59,6 +61,23 @@ def test_maps_do_not_depend_on_batches_and_functions_are_traced_once(name, image
     assert compiled
 
 
+@pytest.mark.parametrize("name", ["saliency", "guided_backpropagation", "rise", "deep_shap", "lrp"])
+@pytest.mark.slow
+def test_the_configuration_of_keras_changes_no_map(name, images):
+    head = {"units": 3, "activation": "softmax"}
+    usual, model = explain(name, network(head), images, 1, score="logit"), network(head)
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    keras.config.set_image_data_format("channels_first")
+    try:
+        maps = explain(name, model, images, 1, score="logit")
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_image_data_format("channels_last")
+    assert np.array_equal(maps, usual)
+
+
 @pytest.mark.parametrize("name", sorted(set(METHODS) - {"eigencam"}))  # which is the same for all classes
 def test_none_is_the_predicted_class(name, classifier, images):
     predicted = classifier.predict(images, verbose=0).argmax(axis=1)
@@ -70,6 +89,19 @@ def test_none_is_the_predicted_class(name, classifier, images):
 @pytest.mark.parametrize("name", METHODS)
 def test_without_inputs_there_are_no_maps(name, classifier, images):
     assert explain(name, classifier, images[:0]).shape[:3] == (0, *SHAPE[:2])
+
+
+@pytest.mark.parametrize("name", [*METHODS, "lighting", "activation_maximization"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_channels_first_is_refused(name, inside):
+    image = keras.layers.Input((2, 8, 9))
+    first = keras.layers.Conv2D(3, 3, data_format="channels_first", name="first")
+    network = keras.Model(image, first(image), name="backbone") if inside else first
+    scores = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(network(image)))
+    model = keras.Model(image, scores, name="whole")
+    arguments = {"lighting": (), "activation_maximization": (0,)}.get(name, (np.zeros((1, 2, 8, 9)),))
+    with pytest.raises(InputError, match=r"^layer first: channels_first is not supported, .* \(model whole\)$"):
+        getattr(attribution, name)(model, *arguments)
 
 
 INVARIANT = sorted(set(METHODS) - {"lrp", "guided_backpropagation", "deconvnet", "guided_gradcam"})

@@ -314,6 +314,15 @@ def test_options_out_of_range_are_errors(options, message):
         Pix2Pix((22, 24, 1), **options)
 
 
+def test_channels_first_is_an_error():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(InputError, match="Pix2Pix: Keras is set to channels_first"):
+            Pix2Pix((22, 24, 1))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
 def test_arrays_that_do_not_fit_are_errors(gan, pairs):
     images, maps = pairs
     for some, others, options, message in (

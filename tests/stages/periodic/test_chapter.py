@@ -123,6 +123,34 @@ def test_only_what_a_parameter_touches_runs_again(tiny):
     assert tiny.repro(*TARGETS) == set()
 
 
+def test_the_maps_can_be_those_of_the_libraries(tiny):
+    tiny.repro("periodic-libraries")
+    table = pd.read_csv(tiny.path / "out/periodic/tables/libraries.csv").set_index(["method", "engine"])
+    assert set(table["score"]) == {"logit"} and len(table) == 9
+    same = [("saliency", "tf_keras_vis"), ("guided_backpropagation", "tf_keras_vis"), ("deep_shap", "shap")]
+    assert (table.loc[same, "correlation"] > 0.99999).all()
+    assert table["note"].notna().sum() == 1 and "probability of a softmax" in table.loc["scorecam", "note"].item()
+
+    def maps():
+        folder = tiny.path / "out/periodic/heatmaps"
+        return {name: np.load(folder / f"{name}.npy") for name in ("gradcam", "saliency", "blanking", "deep_shap")}
+
+    ours = maps()
+    libraries = {"gradcam": "tf_keras_vis", "saliency": "tf_keras_vis", "deep_shap": "shap"}
+    for engines in (libraries, dict.fromkeys(libraries, "skylight")):
+        tiny.change(**{f"periodic.heatmaps.engines.{name}": engine for name, engine in engines.items()})
+        assert tiny.repro("periodic-heatmaps") <= {"periodic-heatmaps"}
+        theirs = maps()
+        assert np.allclose(theirs["saliency"], ours["saliency"], rtol=1e-4, atol=1e-9)
+        assert np.array_equal(theirs["gradcam"], ours["gradcam"]) == (engines is not libraries)
+        assert np.array_equal(theirs["blanking"], ours["blanking"])
+        assert np.corrcoef(theirs["deep_shap"].ravel(), ours["deep_shap"].ravel())[0, 1] > 0.99
+    tiny.change(**{"periodic.heatmaps.engines.gradcam": "shap"})
+    message = "error: periodic.heatmaps.engines.gradcam: must be one of 'skylight' or 'tf_keras_vis', got 'shap'"
+    assert tiny.run("stages.periodic.heatmaps", fails=True).strip() == message
+    tiny.change(**{"periodic.heatmaps.engines.gradcam": "skylight"})
+
+
 def test_forced_again_it_gives_the_same_hashes(tiny):
     before = tiny.lock()
     assert tiny.repro("-f", *TARGETS) == set(CHAPTER)
