@@ -10,6 +10,14 @@ NO_INPUTS = (Path("data/processed"), Path("out"))
 """Folders of outputs, which stages and DVC replace, so that no survey of the user can be there."""
 
 
+class BadKey(ValueError):
+    """Keys of a section do not go together; ``key``, relative to the section, is the one to name in the message."""
+
+    def __init__(self, key: str, reason: str):
+        super().__init__(reason)
+        self.key = key
+
+
 class Section(pydantic.BaseModel):
     """A section of parameters.
 
