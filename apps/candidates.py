@@ -46,10 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     problems = Problems()
     check_outputs(arguments, arguments.files)
     supernovae = params.load().supernovae
+    paths = existing(arguments.files, problems)
     networks = [NETWORKS / member for member in supernovae.members["cap"]]
     for folder in networks:
         check_made(folder, "supernovae-train")
-    paths = existing(arguments.files, problems)
     if not paths:
         return problems.status
 
