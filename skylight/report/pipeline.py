@@ -1,5 +1,6 @@
 """The stages of the pipeline as DVC resolves them (``foreach`` and ``${...}`` filled in), and a drawing of them."""
 
+import shlex
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -78,7 +79,7 @@ def read_stages(root: str | Path = ".") -> list[Stage]:
     return [
         Stage(
             name=stage.name,
-            command=stage.cmd.replace(KEY, stage.name.rpartition("@")[2]),
+            command=stage.cmd.replace(KEY, shlex.quote(stage.name.rpartition("@")[2])),
             deps=tuple(dep.def_path for dep in stage.deps if not hasattr(dep, "params")),
             outs=tuple(out.def_path for out in stage.outs),
             params=tuple(key for dep in stage.deps if hasattr(dep, "params") for key in dep.params),
