@@ -47,11 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_outputs(arguments, arguments.files)
     supernovae = params.load().supernovae
     paths = existing(arguments.files, problems)
+    if not paths:
+        return problems.status
     networks = [NETWORKS / member for member in supernovae.members["cap"]]
     for folder in networks:
         check_made(folder, "supernovae-train")
-    if not paths:
-        return problems.status
 
     import_tensorflow()
     from skylight.candidates.hits import measured_snr, scaled

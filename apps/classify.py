@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_outputs(arguments, [*arguments.files, arguments.weights])
     periodic = params.load().periodic
     paths = existing(arguments.files, problems)
+    if not paths:
+        return problems.status
     check_made(arguments.weights, "periodic-train")
     if arguments.explain:
         check_made(BACKGROUND, "periodic-heatmaps")

@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_outputs(arguments, arguments.files)
     bars = params.load().bars
     paths = existing(arguments.files, problems)
+    if not paths:
+        return problems.status
     networks = {name: OUT / f"networks/{name}.weights.h5" for name in bars.networks}
     for name, path in networks.items():
         check_made(path, f"bars-train@{name}")

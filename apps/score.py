@@ -51,11 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     problems = Problems()
     check_outputs(arguments, [*arguments.files, arguments.weights])
     paths = existing(arguments.files, problems, folders=True)
+    if not paths:
+        return problems.status
     check_made(arguments.weights, "realbogus-train")
     if arguments.explain:
         check_made(BACKGROUND, "realbogus-heatmaps")
-    if not paths:
-        return problems.status
 
     with Child("skylight.alerts.triplets") as child:
         score(arguments, paths, child, problems)
