@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # DVC puts names of params.yaml into commands and paths, so they are checked before.
 figures: check
+	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is not a Git repository, which DVC needs: clone it, or make it one with git init" >&2; exit 1; }
 	$(BIN)/dvc repro
 
 # All of params.yaml, without running anything

@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     problems = Problems()
     check_outputs(arguments, arguments.files)
     supernovae = params.load().supernovae
-    networks = [NETWORKS / member for member in supernovae.members["cap"]]
-    for folder in networks:
-        check_made(folder, "supernovae-train")
     paths = existing(arguments.files, problems)
     if not paths:
         return problems.status
+    networks = [NETWORKS / member for member in supernovae.members["cap"]]
+    for folder in networks:
+        check_made(folder, "supernovae-train")
 
     import_tensorflow()
     from skylight.candidates.hits import measured_snr, scaled

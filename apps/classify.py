@@ -21,6 +21,7 @@ from apps.files import (
     check_outputs,
     existing,
     import_tensorflow,
+    note,
     print_row,
     progress,
     result_table,
@@ -46,10 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
     problems = Problems()
     check_outputs(arguments, [*arguments.files, arguments.weights])
     periodic = params.load().periodic
+    paths = existing(arguments.files, problems)
+    if not paths:
+        return problems.status
     check_made(arguments.weights, "periodic-train")
     if arguments.explain:
         check_made(BACKGROUND, "periodic-heatmaps")
-    curves = read(existing(arguments.files, problems), periodic, problems)
+    curves = read(paths, periodic, problems)
     if not curves:
         return problems.status
 
@@ -84,9 +88,14 @@ def read(paths: list[Path], periodic, problems: Problems) -> list[tuple[Path, ob
     reader, curves = file_format(periodic.data), []
     for path in progress(paths, "read", " files"):
         try:
-            curves.append((path, reader.read(path)))
+            curve = reader.read(path)
         except BadLightCurve as reason:
             problems.report(f"{path}: {reason}")
+            continue
+        curves.append((path, curve))
+        if curve.dropped:
+            rows = ", ".join(f"{count} {reason}" for reason, count in sorted(curve.dropped.items()))
+            note(f"{path}: dropped rows: {rows}")
     return curves
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from skylight.errors import InputError, printable, same_on_every_machine
-from skylight.outputs import OutputNames, check_new_folder, writing
+from skylight.outputs import OutputNames, check_new_folder, text_cell, writing
 
 STANDARD_INPUT = Path("-")
 
@@ -109,6 +109,11 @@ def _fault(path: Path, folders: bool) -> str | None:
     return None if os.access(path, os.R_OK) else "permission denied"
 
 
+def note(text: object) -> None:
+    """Print what a user may want to know about an input that was used, in one line on stderr."""
+    tqdm.write(printable(text), file=sys.stderr)
+
+
 @contextlib.contextmanager
 def result_table(path: Path | None, columns: Sequence[str]) -> Iterator[Callable[[dict], None]]:
     """Yield a function that writes one row to a .csv or .json table; without a path it does nothing.
@@ -139,7 +144,7 @@ def result_table(path: Path | None, columns: Sequence[str]) -> Iterator[Callable
 
 def _cell(value: object) -> object:
     if not isinstance(value, float):
-        return value
+        return text_cell(value)
     return f"{value:.6g}" if math.isfinite(value) else ""
 
 

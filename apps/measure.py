@@ -54,11 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     problems = Problems()
     check_outputs(arguments, arguments.files)
     bars = params.load().bars
+    paths = existing(arguments.files, problems)
+    if not paths:
+        return problems.status
     networks = {name: OUT / f"networks/{name}.weights.h5" for name in bars.networks}
     for name, path in networks.items():
         check_made(path, f"bars-train@{name}")
     check_made(SETTINGS, "bars-measure-test")
-    images = read(existing(arguments.files, problems), bars, problems)
+    images = read(paths, bars, problems)
     if not images:
         return problems.status
 

@@ -28,6 +28,7 @@ from apps.files import (
     progress,
     result_table,
 )
+from skylight.child import Child
 from skylight.errors import InputError, printable
 from skylight.rejected import Rejected
 
@@ -47,17 +48,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the alerts and return the exit status."""
-    from skylight import params
 
     problems = Problems()
     check_outputs(arguments, [*arguments.files, arguments.weights])
-    check_made(arguments.weights, "realbogus-train")
-    if arguments.explain:
-        check_made(BACKGROUND, "realbogus-heatmaps")
     paths = existing(arguments.files, problems, folders=True)
     if not paths:
         return problems.status
+    check_made(arguments.weights, "realbogus-train")
+    if arguments.explain:
+        check_made(BACKGROUND, "realbogus-heatmaps")
 
+    with Child("skylight.alerts.triplets") as child:
+        score(arguments, paths, child, problems)
+    return problems.status
+
+
+def score(arguments: argparse.Namespace, paths: list[Path], child: Child, problems: Problems) -> None:
+    """Print the scores and write the outputs; the child decodes the packets."""
     import_tensorflow()
     from skylight.alerts.scoring import score_stream
     from skylight.networks.vgg6 import load_vgg6
@@ -67,8 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     score = params.load().realbogus.heatmaps.score if explanations else None
     columns = ["candid", "objectid", "score", "source", *(["figure"] if explanations else [])]
     with result_table(arguments.out, columns) as write:
-        stream = progress(each_path(paths), "score", " alerts")
-        for scored, triplets, scores, rejected in score_stream(model, stream):
+        stream = progress(each_path(paths, child), "score", " alerts")
+        for scored, triplets, scores, rejected in score_stream(model, stream, child):
             rows = [row(alert, score) for alert, score in zip(scored, scores.tolist(), strict=True)]
             if explanations and rows:
                 explain(model, triplets, rows, explanations, score)
@@ -77,16 +84,15 @@ def run(arguments: argparse.Namespace) -> int:
                 write(each)
             for each in rejected:
                 problems.report(f"{each.source}: {each.reason}")
-    return problems.status
 
 
-def each_path(paths: Iterable[Path]) -> Iterator["Alert | Rejected"]:
+def each_path(paths: Iterable[Path], child: Child) -> Iterator["Alert | Rejected"]:
     """Read the alerts of all paths; a path that cannot be read does not end the stream."""
     from skylight.alerts.packets import alerts
 
     for path in paths:
         try:
-            yield from alerts([path])
+            yield from alerts([path], child)
         except (InputError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
             yield Rejected(str(path), "", reason)

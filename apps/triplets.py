@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from apps.files import Problems, check_folder, existing
+from skylight.child import Child
 from skylight.outputs import writing_new_folder
 
 
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     paths = existing(arguments.files, problems, folders=True)
     if not paths:
         return problems.status
-    with writing_new_folder(arguments.out) as folder:
-        counts = write_triplets(paths, None, max_rejected, folder)
+    with writing_new_folder(arguments.out) as folder, Child("skylight.alerts.triplets") as child:
+        counts = write_triplets(paths, None, max_rejected, folder, child)
     print(f"{counts['triplets']} triplets, {counts['rejected']} packets rejected")
     return 1 if problems.count or counts["rejected"] else 0

@@ -7,6 +7,7 @@ The stages run one after the other in a temporary clone of HEAD, each after thos
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -61,14 +62,14 @@ def in_order(stages: list[Stage], names: list[str]) -> list[Stage]:
 
 
 def timed(command: str, folder: str) -> dict[str, float]:
-    """Measure the wall time (seconds) of a shell command and the largest memory of any of its processes (MiB).
+    """Measure the wall time (seconds) of a command and the largest memory of any of its processes (MiB).
 
     In Linux the peak memory of a new process is at least that of the process which started it. The memory of the
     benchmark itself is therefore the smallest value that can be measured.
     """
     print(command, flush=True)
     start = time.perf_counter()
-    process = subprocess.Popen(command, shell=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(shlex.split(command), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     printed = process.stderr.read().decode(errors="replace")
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start

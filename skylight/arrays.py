@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skylight.errors import InputError
+from skylight.errors import InputError, reason
 
 _HEADER = 10_000  # characters of the header of a .npy file
 _AXES = 32  # of an array
@@ -34,7 +34,7 @@ def read_npz(path: str | Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]
                 raise ValueError(f"it unpacks to {total} bytes, more than {most}")
             arrays = {member.filename.removesuffix(".npy"): array(bytearray(file.read(member))) for member in members}
     except Exception as error:  # a broken or hostile archive leads to errors of any type
-        raise InputError(f"{path}: not a whole .npz file of arrays ({first_line(error)})") from error
+        raise InputError(f"{path}: not a whole .npz file of arrays ({reason(error)})") from error
     check_names(path, arrays, needed)
     return arrays
 
@@ -52,7 +52,7 @@ def read_npy(path: str | Path) -> np.ndarray:
     try:
         return array(bytearray(Path(path).read_bytes()))
     except Exception as error:  # a broken header leads to errors of any type
-        raise InputError(f"{path}: is not a NumPy array file ({first_line(error)})") from error
+        raise InputError(f"{path}: is not a NumPy array file ({reason(error)})") from error
 
 
 def array(content: bytearray) -> np.ndarray:
@@ -99,11 +99,6 @@ def checked(content, dtype: np.dtype, shape: tuple[int, ...], fortran: bool = Fa
     if count * dtype.itemsize > len(content):
         raise ValueError(f"an array of shape {str(shape)[:40]} in {len(content)} bytes")
     return np.frombuffer(content, dtype, count).reshape(shape, order="F" if fortran else "C")
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of the message of an error, or its type if it has no message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def check_names(path: str | Path, arrays: dict[str, np.ndarray], needed: tuple[str, ...]) -> None:

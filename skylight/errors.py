@@ -24,6 +24,13 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def reason(error: Exception) -> str:
+    """Return what an error says in one line of at most 200 printable characters; its type if it says nothing."""
+    number = getattr(error, "errno", None)  # HDF5 adds a line of file handles to it
+    text = os.strerror(number) if number else (str(error).splitlines() or [""])[0]
+    return "".join(c if c.isprintable() else "?" for c in text)[:200] or type(error).__name__
+
+
 def collect_less_garbage() -> None:
     """Make Python collect garbage less often, and not at the exit.
 
@@ -70,9 +77,9 @@ def same_on_every_machine() -> None:
 def script(main: Callable[..., None]) -> Callable[..., None]:
     """Decorate a script's ``main``.
 
-    It runs networks the same way on every machine. An `InputError` or a missing file is one line on stderr, exit status
-    1; Ctrl-C is one line, status 130. After SIGTERM (status 143) it removes what it had half written. Processes that it
-    started end with it.
+    It runs networks the same way on every machine. An `InputError`, a missing file, a full disk and a folder that may
+    not be written are one line on stderr, exit status 1; Ctrl-C is one line, status 130. After SIGTERM (status 143) it
+    removes what it had half written. Processes that it started end with it.
     """
 
     @functools.wraps(main)
@@ -86,6 +93,8 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(f"error: {error}")
         except FileNotFoundError as error:
             sys.exit(f"error: {error.filename}: no such file; if another step makes it, `dvc repro` runs that first")
+        except OSError as error:
+            sys.exit(f"error: {'' if error.filename is None else f'{error.filename}: '}{reason(error)}")
         except KeyboardInterrupt:
             _end_workers()
             report_interrupt()

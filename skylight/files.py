@@ -1,15 +1,20 @@
 """A user's files at the edge of the libraries that read them: checked before they are opened, errors in one line."""
 
 import contextlib
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from skylight.errors import InputError
+from skylight.errors import InputError, reason
+
+MOST_COUNTED = 999
+"""Most axes and columns in the FITS standard."""
+_COUNTS = re.compile(rb"(?i)\b(?:Z?NAXIS|TFIELDS) *= *\+?([0-9]{1,20})")
 
 
-def check_file(path: Path, missing: str = "no such file") -> int:
-    """Check, before it is opened, that a path is a plain file: the opening of a pipe would wait for its other end.
+def check_file(path: Path, missing: str = "no such file", most: int | None = None) -> int:
+    """Check a file before it is opened, see `fault`.
 
     Parameters
     ----------
@@ -17,6 +22,8 @@ def check_file(path: Path, missing: str = "no such file") -> int:
         The file.
     missing : str
         What to say if there is none.
+    most : int, optional
+        Largest allowed size in bytes.
 
     Returns
     -------
@@ -26,19 +33,44 @@ def check_file(path: Path, missing: str = "no such file") -> int:
     Raises
     ------
     InputError
-        There is no file, or a folder, pipe or device in its place.
+        The path has a `fault`.
+    """
+    wrong = fault(path, missing, most)
+    if wrong:
+        raise InputError(f"{path}: {wrong}")
+    return path.stat().st_size
+
+
+def fault(path: Path, missing: str = "no such file", most: int | None = None) -> str:
+    """Return why a path is no plain file of at most ``most`` bytes; empty if it is one.
+
+    The opening of a pipe would wait for its other end, so this is asked before.
     """
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise InputError(f"{path}: {missing}") from None
+        return missing
     except (OSError, ValueError) as error:  # links in a circle, a name too long; ValueError: no file can have this name
-        raise InputError(f"{path}: {reason(error)}") from error
+        return reason(error)
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path}: is a folder")
+        return "is a folder"
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: is a pipe or device")
-    return status.st_size
+        return "is a pipe or device"
+    if most is not None and status.st_size > most:
+        return f"larger than {most >> 20} MiB"
+    return ""
+
+
+def check_fits_counts(data: bytes) -> None:
+    """Check a FITS file before astropy opens it, which looks for the keys of all axes that a header claims.
+
+    Raises
+    ------
+    ValueError
+        It claims more than `MOST_COUNTED` axes or columns.
+    """
+    if any(int(count) > MOST_COUNTED for count in _COUNTS.findall(data)):
+        raise ValueError(f"a header with more than {MOST_COUNTED} axes or columns")
 
 
 @contextlib.contextmanager
@@ -60,9 +92,3 @@ def decoding(name: object, fault: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(f"{name}: {fault} ({reason(error)})") from error
-
-
-def reason(error: Exception) -> str:
-    """Return what an error says in one line of at most 200 printable characters; its type if it says nothing."""
-    text = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
-    return "".join(c if c.isprintable() else "?" for c in text)[:200] or type(error).__name__

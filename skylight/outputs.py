@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skylight.errors import InputError
+from skylight.errors import InputError, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,8 @@ def writing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InputError
-        ``path`` is a folder, and the block made a file; or it is a folder with files, and no output of a stage. Nothing
-        is written.
+        ``path`` is a folder, and the block made a file; or it is a folder with files, and no output of a stage; or the
+        disk is full. Nothing is written.
     """
     path = Path(path)
     _check_replaceable(path)
@@ -52,6 +52,11 @@ def writing(path: str | Path) -> Iterator[Path]:
                 raise InputError(f"{path}: this is a folder, which a file does not replace")
             remove(path)
         aside.replace(path)
+    except OSError as error:
+        remove(aside)
+        if error.filename is None:  # from a write, such as on a full disk; what was opened has its name in the error
+            raise InputError(f"{path}: cannot be written ({reason(error)})") from error
+        raise
     except BaseException:
         remove(aside)
         raise

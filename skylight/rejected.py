@@ -30,6 +30,8 @@ class Rejected:
 class RejectionLog:
     """Writes the rejected objects of a survey to a CSV table as they are found, and counts them.
 
+    A file name that is not UTF-8 has ``\\udcff`` for its byte 0xff.
+
     Parameters
     ----------
     path : Path
@@ -40,7 +42,7 @@ class RejectionLog:
         self._path, self.count, self.first, self._checked = path, 0, None, 0
 
     def __enter__(self) -> "RejectionLog":
-        self._file = self._path.open("w", newline="", encoding="utf-8")
+        self._file = self._path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._table = csv.writer(self._file, lineterminator="\n")
         self._table.writerow(field.name for field in fields(Rejected))
         return self

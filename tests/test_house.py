@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -199,6 +200,13 @@ def trains(script: Path) -> bool:
     imports = [node for node in ast.walk(tree(script)) if isinstance(node, ast.ImportFrom)]
     names = {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
     return bool(names & {"skylight.training.fit.fit", "skylight.galaxies.regression.train"})
+
+
+def test_no_command_has_a_value_of_params_yaml():
+    """DVC writes values into commands before our code checks them; the shell would run what they hold."""
+    commands = re.findall("^ +cmd: (.*)$", (ROOT / "dvc.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) > 25
+    assert not [command for command in commands if "${" in command.replace(r"\${DVC_STAGE##*@}", "")]
 
 
 @pytest.mark.slow

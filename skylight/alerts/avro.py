@@ -14,6 +14,8 @@ from functools import lru_cache
 
 import fastavro
 
+from skylight.errors import reason
+
 MAGIC = b"Obj\x01"
 
 _SYNC = 16  # bytes of the marker that ends the header and every block
@@ -56,43 +58,71 @@ class Container:
             raise ValueError(f"the codec {self._codec[:20]!r} is not supported")
         if b"avro.schema" not in metadata:
             raise ValueError("a header without a schema")
-        self._writer, self._reader = schemas(metadata[b"avro.schema"], fields)
+        self._schema, self._fields = metadata[b"avro.schema"], fields
+        schemas(self._schema, fields)
 
-    def block(self) -> Iterator[dict]:
-        """Read the next block and decode its records, one at a time.
+    def block(self) -> tuple[bytes, tuple[str, ...], str, int, bytes]:
+        """Read the next block, and return it as the arguments of `records`.
 
         Raises
         ------
         ValueError
-            The block is damaged, or does not hold as many records as it says.
+            The block is damaged.
         """
         count, size = _long(self._read), _long(self._read)
         if count < 0:
             raise ValueError(f"a block of {count} records")
-        content = _Bytes(self._unpacked(_exactly(self._read, size)))
+        packed = _exactly(self._read, size)
         if _exactly(self._read, _SYNC) != self._sync:
             raise ValueError("no marker at the end of a block")
-        for _ in range(count):
-            try:
-                record = fastavro.schemaless_reader(content, self._writer, self._reader)
-            except Exception as error:  # damaged bytes lead to errors of any type
-                raise ValueError(_reason(error)) from error
-            yield record
-        if content.left:
-            raise ValueError(f"{content.left} bytes after the {count} records of a block")
+        return self._schema, self._fields, self._codec, count, packed
 
-    def _unpacked(self, packed: bytes) -> bytes:
-        if self._codec == "null":
-            return packed
-        most = min(_UNPACKED, 2**20 + _RATIO * len(packed))
-        unpacker = _UNPACKERS[self._codec]()
+
+def records(schema: bytes, fields: tuple[str, ...], codec: str, count: int, packed: bytes) -> Iterator[dict]:
+    """Decode the records of a block, one at a time.
+
+    Parameters
+    ----------
+    schema : bytes
+        That of the container.
+    fields : tuple of str
+        The fields to decode.
+    codec : str
+        How the block is compressed.
+    count : int
+        The number of its records.
+    packed : bytes
+        The block.
+
+    Raises
+    ------
+    ValueError
+        The block is damaged, or does not hold as many records as it says.
+    """
+    written, wanted = schemas(schema, fields)
+    content = _Bytes(_unpacked(codec, packed))
+    for _ in range(count):
         try:
-            content = unpacker.decompress(packed, most)
-        except Exception as error:  # zlib.error, lzma.LZMAError, OSError, ...
-            raise ValueError(f"not {self._codec}: {_reason(error)}") from error
-        if not unpacker.eof:
-            raise ValueError(f"a block of {len(packed)} bytes unpacks to more than {most}, or is cut short")
-        return content
+            record = fastavro.schemaless_reader(content, written, wanted)
+        except Exception as error:  # damaged bytes lead to errors of any type
+            raise ValueError(reason(error)) from error
+        yield record
+    if content.left:
+        raise ValueError(f"{content.left} bytes after the {count} records of a block")
+
+
+def _unpacked(codec: str, packed: bytes) -> bytes:
+    if codec == "null":
+        return packed
+    most = min(_UNPACKED, 2**20 + _RATIO * len(packed))
+    unpacker = _UNPACKERS[codec]()
+    try:
+        content = unpacker.decompress(packed, most)
+    except Exception as error:  # zlib.error, lzma.LZMAError, OSError, ...
+        raise ValueError(f"not {codec}: {reason(error)}") from error
+    if not unpacker.eof:
+        raise ValueError(f"a block of {len(packed)} bytes unpacks to more than {most}, or is cut short")
+    return content
 
 
 class _Bytes:
@@ -110,10 +140,6 @@ class _Bytes:
             raise ValueError(f"a field of {size} bytes, {self.left} are left")
         self._at += size
         return self._content[self._at - size : self._at]
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
@@ -180,7 +206,7 @@ def schemas(text: bytes, fields: tuple[str, ...]) -> tuple[dict, dict]:
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"a schema that is not JSON: {_reason(error)}") from error
+        raise ValueError(f"a schema that is not JSON: {reason(error)}") from error
     written, excess = _Schema().clean(schema, "", 0)
     if not isinstance(written, dict) or written["type"] != "record":
         raise ValueError("a schema that is not of a record")

@@ -27,7 +27,9 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from skylight.alerts import avro
-from skylight.errors import InputError
+from skylight.child import Crashed, Run, here
+from skylight.errors import InputError, reason
+from skylight.files import check_fits_counts
 from skylight.rejected import Rejected
 
 SIDE = 63
@@ -75,7 +77,7 @@ class Alert:
     cutouts: tuple[bytes | None, ...]
 
 
-def alerts(paths: Iterable[Path]) -> Iterator[Alert | Rejected]:
+def alerts(paths: Iterable[Path], run: Run = here) -> Iterator[Alert | Rejected]:
     """Read the alerts of files, of all packets in folders and their subfolders, and of the standard input.
 
     In folders, packets are the files that end with ``.avro`` or ``.avro.gz``, in letters of either size. Only one block
@@ -86,6 +88,8 @@ def alerts(paths: Iterable[Path]) -> Iterator[Alert | Rejected]:
     ----------
     paths : iterable of Path
         Files, folders, or `STREAM` (``-``) for the standard input.
+    run : callable
+        Where the records are decoded: in this process, or in a `skylight.child.Child`.
 
     Raises
     ------
@@ -94,28 +98,28 @@ def alerts(paths: Iterable[Path]) -> Iterator[Alert | Rejected]:
     """
     for path in paths:
         if path == STREAM:
-            yield from containers(sys.stdin.buffer, "standard input")
+            yield from containers(sys.stdin.buffer, "standard input", run)
         elif path.is_dir():
             found = False
             for file in _sorted_below(path):
                 if file.name.lower().endswith(_ENDINGS) and file.is_file():
                     found = True
-                    yield from _of_file(file)
+                    yield from _of_file(file, run)
             if not found:
                 raise InputError(f"{path}: no .avro file in this folder")
         elif path.is_file():
-            yield from _of_file(path)
+            yield from _of_file(path, run)
         else:
             raise InputError(f"{path}: no such file or folder")
 
 
-def _of_file(path: Path) -> Iterator[Alert | Rejected]:
+def _of_file(path: Path, run: Run) -> Iterator[Alert | Rejected]:
     try:
         stream = path.open("rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     with stream:
-        yield from containers(stream, str(path))
+        yield from containers(stream, str(path), run)
 
 
 def _sorted_below(folder: Path) -> Iterator[Path]:
@@ -126,7 +130,7 @@ def _sorted_below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def containers(stream: BinaryIO, source: str) -> Iterator[Alert | Rejected]:
+def containers(stream: BinaryIO, source: str, run: Run = here) -> Iterator[Alert | Rejected]:
     """Read the alerts of any number of Avro containers, one after the other in a binary stream.
 
     Parameters
@@ -135,6 +139,8 @@ def containers(stream: BinaryIO, source: str) -> Iterator[Alert | Rejected]:
         Read to its end; it need not be seekable. A gzipped one is unpacked.
     source : str
         Name of the stream in messages.
+    run : callable
+        Where the records are decoded, see `alerts`.
     """
     reader, number, container, empty = _Reader(stream), 0, None, True
     while head := reader.peek():
@@ -145,7 +151,7 @@ def containers(stream: BinaryIO, source: str) -> Iterator[Alert | Rejected]:
                 continue
             if container is None:
                 raise ValueError("no container begins here")
-            for record in container.block():
+            for record in run(avro.records, *container.block()):
                 number += 1
                 yield _alert(record, f"{source} #{number}" if number > 1 else source)
         except ValueError as error:
@@ -164,6 +170,8 @@ def _reason(error: ValueError) -> str:
         if "diaSource" in error.present:
             return "a packet of Rubin: only packets of ZTF are supported"
         return f"not the schema of a ZTF alert ({error})"
+    if isinstance(error, Crashed):
+        return str(error)
     return f"corrupt, or not Avro ({str(error).splitlines()[0]})"
 
 
@@ -226,7 +234,7 @@ class _Reader:
         try:
             taken = self._stream.read(size)
         except (OSError, EOFError, zlib.error) as error:
-            self.fault = _first_line(error)
+            self.fault = reason(error)
             return b""
         self._taken += len(taken)
         if self._packed and self._taken > _LARGEST + _RATIO * self._packed.count:
@@ -281,10 +289,6 @@ class _Counted:
         return taken
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _fault(cutout: bytes) -> str:
     """Return what is wrong with the first bytes of a cutout; empty if nothing is."""
     if not isinstance(cutout, bytes):
@@ -318,6 +322,7 @@ def image(cutout: bytes) -> np.ndarray:
         # The survey's SIMPLE card differs from the standard. A truncated image is an error below.
         warnings.simplefilter("ignore", AstropyWarning)
         try:
+            check_fits_counts(raw)
             with fits.open(io.BytesIO(raw), memmap=False) as hdus:
                 # astropy returns an object of another class where the header is corrupt
                 data = hdus[0].data if isinstance(hdus[0], fits.PrimaryHDU) else None
@@ -325,7 +330,7 @@ def image(cutout: bytes) -> np.ndarray:
                     with np.errstate(over="ignore"):  # infinite where it does not fit; no triplet is made of that
                         return _masked(data.astype(np.float32))
         except Exception as error:  # a corrupt header leads to errors of any type
-            raise ValueError(f"not FITS ({_first_line(error)})") from error
+            raise ValueError(f"not FITS ({reason(error)})") from error
     raise ValueError("not FITS (no image of two axes)")
 
 

@@ -11,13 +11,14 @@ import tensorflow as tf
 from skylight.alerts.packets import Alert
 from skylight.alerts.triplets import triplets
 from skylight.attribution.scoring import images_spec
+from skylight.child import Run, here
 from skylight.rejected import Rejected
 
 BATCH = 64  # alerts in the network at once; the next batch is unpacked meanwhile
 
 
 def score_stream(
-    model: keras.Model, stream: Iterable[Alert | Rejected]
+    model: keras.Model, stream: Iterable[Alert | Rejected], run: Run = here
 ) -> Iterator[tuple[list[Alert], np.ndarray, np.ndarray, list[Rejected]]]:
     """Score alerts in batches, in their order.
 
@@ -27,6 +28,8 @@ def score_stream(
         VGG6 with one output (the score of being real) or two (bogus, real).
     stream : iterable of Alert or Rejected
         Of any length; at most two batches are in memory.
+    run : callable
+        Where the cutouts are decoded: in this process, or in a `skylight.child.Child`.
 
     Yields
     ------
@@ -42,7 +45,7 @@ def score_stream(
     def network(images):
         return model(images, training=False)[:, -1]
 
-    made = triplets(stream)
+    made = triplets(stream, run)
 
     def next_batch() -> list:
         return list(islice(made, BATCH))

@@ -15,6 +15,7 @@ from npy_append_array import NpyAppendArray
 from tqdm import tqdm
 
 from skylight.alerts.packets import CUTOUTS, SIDE, Alert, alerts, image
+from skylight.child import Run, here
 from skylight.errors import InputError
 from skylight.rejected import Rejected, RejectionLog
 
@@ -65,8 +66,10 @@ def normalised(pixels: np.ndarray) -> np.ndarray:
     return (filled / norm).astype(np.float32)
 
 
-def triplets(stream: Iterable[Alert | Rejected]) -> Iterator[tuple[Alert, np.ndarray] | Rejected]:
+def triplets(stream: Iterable[Alert | Rejected], run: Run = here) -> Iterator[tuple[Alert, np.ndarray] | Rejected]:
     """Make the triplets of a stream of alerts, one at a time.
+
+    ``run`` says where the cutouts are decoded: in this process, or in a `skylight.child.Child`.
 
     Yields
     ------
@@ -78,9 +81,15 @@ def triplets(stream: Iterable[Alert | Rejected]) -> Iterator[tuple[Alert, np.nda
             yield alert
             continue
         try:
-            yield alert, triplet(alert)
+            (pixels,) = run(_each, alert)
         except ValueError as reason:
             yield Rejected(alert.source, str(alert.candid), str(reason))
+            continue
+        yield alert, pixels
+
+
+def _each(alert: Alert) -> Iterator[np.ndarray]:
+    yield triplet(alert)
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,9 @@ def load(folder: Path) -> LabelledAlerts:
     return LabelledAlerts(pixels, *(np.load(folder / f"{name}.npy") for name in ("label", "candid", "objectid")))
 
 
-def write_triplets(paths: list[Path], labels: Path | None, max_rejected: float, folder: Path) -> dict[str, int]:
+def write_triplets(
+    paths: list[Path], labels: Path | None, max_rejected: float, folder: Path, run: Run = here
+) -> dict[str, int]:
     """Write the triplets of alerts to the folder ``folder``.
 
     ``triplets.npy`` (N, 63, 63, 3) float32, ``candid.npy`` (N,) int64, ``objectid.npy`` (N,) text and, if there is a
@@ -142,6 +153,8 @@ def write_triplets(paths: list[Path], labels: Path | None, max_rejected: float, 
         Largest share of the packets that may be rejected.
     folder : Path
         It must not exist.
+    run : callable
+        Where the packets are decoded: in this process, or in a `skylight.child.Child`.
 
     Returns
     -------
@@ -157,7 +170,7 @@ def write_triplets(paths: list[Path], labels: Path | None, max_rejected: float, 
     counts = Counter(triplets=0)
     folder.mkdir(parents=True)
     with _Columns(folder) as columns, RejectionLog(folder / "rejected.csv") as log:
-        for made in tqdm(triplets(alerts(paths)), unit=" alerts", desc="triplets", disable=None):
+        for made in tqdm(triplets(alerts(paths, run), run), unit=" alerts", desc="triplets", disable=None):
             if not isinstance(made, Rejected) and label_of is not None and made[0].candid not in label_of:
                 made = Rejected(made[0].source, str(made[0].candid), f"no label in {labels.name}")
             if isinstance(made, Rejected):

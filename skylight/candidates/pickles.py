@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skylight.arrays import checked, first_line
-from skylight.errors import InputError
+from skylight.arrays import checked
+from skylight.errors import InputError, reason
 
 _STEPS = 300_000  # of a pickle; a chunk has a few hundred
 _NAME = 100  # letters of a name
@@ -106,7 +106,7 @@ def read_pickle(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except Exception as error:  # a broken pickle can raise any exception
-        raise InputError(f"{path}: not a whole pickle ({first_line(error)})") from error
+        raise InputError(f"{path}: not a whole pickle ({reason(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: must be a dictionary of arrays, got {type(content).__name__.lstrip('_')}")
     arrays = {}
@@ -117,7 +117,7 @@ def read_pickle(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
             try:
                 arrays[name] = value.made()
             except Exception as error:  # what a pickle says about an array may be anything
-                raise InputError(f"{path}: {name} is not an array ({first_line(error)})") from error
+                raise InputError(f"{path}: {name} is not an array ({reason(error)})") from error
     return arrays
 
 

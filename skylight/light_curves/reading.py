@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skylight.errors import InputError
+from skylight.files import fault
 from skylight.light_curves.curve import BadLightCurve, LightCurve, Ranges, light_curve
 from skylight.light_curves.tables import HELD, ObjectRows, read_ids, read_objects
 from skylight.light_curves.text import (
     MAX_BYTES,
     NUMBER,
     BadText,
-    check_file,
     find_columns,
     is_comment,
     listed,
@@ -321,7 +321,8 @@ def _text_labels(path: Path, labels: Labels) -> list[list[str]]:
 
 def _parquet_labels(path: Path, labels: Labels) -> list[list[str]]:
     """Return the id and the class of each row of a Parquet table."""
-    check_file(path, MAX_BYTES)
+    if wrong := fault(path, most=MAX_BYTES):
+        raise BadText(wrong)
     wanted = [labels.id, labels.class_]
     try:
         with pq.ParquetFile(path) as file:

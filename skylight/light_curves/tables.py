@@ -14,8 +14,9 @@ import pandas as pd
 from duckdb import ColumnExpression, ConstantExpression, SQLExpression
 
 from skylight.errors import InputError
+from skylight.files import check_file
 from skylight.light_curves.curve import MAX_POINTS, BadLightCurve, check_time_type
-from skylight.light_curves.text import NUMBER, BadText, check_file, find_columns, listed, split
+from skylight.light_curves.text import NUMBER, BadText, find_columns, listed, split
 from skylight.params.light_curves import TableLayout
 
 HEAD_BYTES = 2**24  # the header and the first row of data are in this part of a text table
@@ -143,8 +144,8 @@ def _select(data: TableLayout) -> Iterator[duckdb.DuckDBPyRelation]:
             "autoinstall_known_extensions": "false",
         }
         with duckdb.connect(config=config) as connection:
+            check_file(path)
             try:
-                check_file(path)
                 with _decoding(path):
                     opened = _open_parquet if path.suffix == ".parquet" else _open_text
                     rows = _values(opened(connection, path, data), data)

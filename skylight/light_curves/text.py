@@ -1,9 +1,11 @@
 """Delimited text: its lines, its columns and its fields, the same for light curves, tables and tables of classes."""
 
 import csv
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+from skylight.errors import reason
+from skylight.files import fault
 
 MAX_BYTES = 2**26
 """Largest text file that is read into memory: 64 MiB, about a million rows."""
@@ -15,42 +17,21 @@ class BadText(Exception):
     """Text that cannot be read; the message is the reason, with the line but without the file."""
 
 
-def check_file(path: Path, most: int | None = None) -> None:
-    """Check that ``path`` is a plain file of at most ``most`` bytes, before it is opened.
-
-    Raises
-    ------
-    BadText
-        It is missing, too large, or a folder, pipe or device. (To open a pipe would wait for its writer.)
-    """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise BadText(error.strerror.lower()) from None
-    except ValueError as error:  # a NUL byte or a character that no file name can have
-        raise BadText(f"no file name: {error}") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise BadText("is a directory")
-    if not stat.S_ISREG(status.st_mode):
-        raise BadText("is a pipe, socket or device, not a file")
-    if most is not None and status.st_size > most:
-        raise BadText(f"larger than {most >> 20} MiB")
-
-
 def read_lines(path: Path, most: int = MAX_BYTES) -> list[str]:
     """Return the lines of a UTF-8 file, with or without a byte order mark, without their ends.
 
     Raises
     ------
     BadText
-        As `check_file`, or the file is no text.
+        The file has a `skylight.files.fault`, cannot be read, or is no text.
     """
-    check_file(path, most)
+    if wrong := fault(path, most=most):
+        raise BadText(wrong)
     try:
         with path.open(encoding="utf-8-sig") as file:
             return file.read(most).split("\n")
     except OSError as error:
-        raise BadText(error.strerror.lower()) from None
+        raise BadText(reason(error)) from None
     except UnicodeDecodeError:
         raise BadText("not a text file") from None
 

@@ -6,8 +6,7 @@ import h5py
 import keras
 from keras import layers
 
-from skylight.arrays import first_line
-from skylight.errors import InputError
+from skylight.errors import InputError, reason
 from skylight.networks.weights import check_finite, check_h5, load_h5_weights
 
 _WHAT = "a VGG6"
@@ -71,7 +70,7 @@ def load_vgg6(weights: Path) -> keras.Model:
     except InputError:
         raise
     except Exception as error:  # other files lead to errors of any type
-        raise InputError(f"{weights}: not the weights of {_WHAT} ({first_line(error)})") from error
+        raise InputError(f"{weights}: not the weights of {_WHAT} ({reason(error)})") from error
     check_finite(model, weights)
     return model
 

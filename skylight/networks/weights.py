@@ -13,8 +13,8 @@ import h5py
 import keras
 import numpy as np
 
-from skylight.arrays import first_line, read_npy
-from skylight.errors import InputError
+from skylight.arrays import read_npy
+from skylight.errors import InputError, reason
 from skylight.outputs import writing
 
 _UNPACKED, _RATIO = 2**26, 20  # an HDF5 file unpacks to at most 64 MiB and 20 times its own size
@@ -115,7 +115,7 @@ def load_h5_weights(model: keras.Model, path: str | Path, what: str) -> None:
     try:
         model.load_weights(path)
     except Exception as error:  # other weights lead to errors of any type
-        raise InputError(f"{path}: not the weights of {what} ({first_line(error)})") from error
+        raise InputError(f"{path}: not the weights of {what} ({reason(error)})") from error
     check_finite(model, path)
 
 
@@ -139,7 +139,7 @@ def check_h5(path: str | Path, what: str) -> None:
         if total > most:
             raise ValueError(f"it claims to hold {total} bytes, more than {most}")
     except Exception as error:  # a broken file leads to errors of any type
-        raise InputError(f"{path}: not the weights of {what} ({first_line(error)})") from error
+        raise InputError(f"{path}: not the weights of {what} ({reason(error)})") from error
 
 
 def _other_than_hard(name: str, link: object) -> str | None:

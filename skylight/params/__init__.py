@@ -19,7 +19,7 @@ from skylight.errors import InputError, printable
 from skylight.params.bars import Bars
 from skylight.params.periodic import Periodic
 from skylight.params.realbogus import Realbogus
-from skylight.params.section import Section
+from skylight.params.section import BadKey, Section
 from skylight.params.supernovae import Supernovae
 
 LARGEST_FILE = 128 * 1024
@@ -206,7 +206,8 @@ def _line(model: type[Section], fault: dict, name: str = "") -> str:
     if kind == "missing":
         return f"{key}: missing"
     if kind == "value_error":
-        return f"{key}: {printable(limits['error'])}"
+        below = f".{printable(limits['error'].key)}" if isinstance(limits["error"], BadKey) else ""
+        return f"{key}{below}: {printable(limits['error'])}"
     wanted = _TYPES.get(kind) or (kind in _LIMITS and _LIMITS[kind].format(**limits))
     if location != fault["loc"] and kind == "string_type":
         wanted = "a name of letters, digits, _ and -; in quotes if it has digits only"

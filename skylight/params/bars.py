@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from skylight.errors import InputError
-from skylight.params.section import InputPath, Name, Score, Section, Seed
+from skylight.params.section import BadKey, InputPath, Name, Score, Section, Seed
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 RESERVED = {"control", "ensemble", "averageheatmaps", "averagemeasurements"}
@@ -65,7 +65,7 @@ class Network(Section):
     @model_validator(mode="after")
     def _imagenet_needs_full_width(self):
         if self.weights is not None and self.width != 1:
-            raise ValueError(f"weights imagenet need width 1, got {self.width}")
+            raise BadKey("width", f"must be 1 with weights: imagenet, got {self.width}")
         return self
 
 
@@ -109,9 +109,9 @@ class Heatmaps(Section):
     @model_validator(mode="after")
     def _copies_fit(self):
         if self.symmetries and self.smooth_samples % 8:
-            raise ValueError(f"smooth_samples must be a multiple of 8 with symmetries, got {self.smooth_samples}")
+            raise BadKey("smooth_samples", f"must be a multiple of 8 with symmetries, got {self.smooth_samples}")
         if self.shift and not self.symmetries:
-            raise ValueError(f"shift needs symmetries: true, got {self.shift}")
+            raise BadKey("shift", f"must be 0 without symmetries, got {self.shift}")
         return self
 
 
@@ -138,7 +138,7 @@ class Measure(Section):
     @model_validator(mode="after")
     def _control_is_tested_on_test_galaxies(self):
         if self.test_split > 1 - self.validation_split:
-            raise ValueError("test_split must lie within the part that validation_split leaves")
+            raise BadKey("test_split", "must lie within the part that validation_split leaves")
         return self
 
 

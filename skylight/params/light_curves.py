@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from skylight.params.section import Section
+from skylight.params.section import BadKey, Section
 
 
 def _ascending(limits: list[float]) -> list[float]:
@@ -125,11 +125,11 @@ class FilesLayout(BandsLayout):
     @model_validator(mode="after")
     def _consistent(self):
         if self.files.count("{id}") != 1:
-            raise ValueError(f"files must have {{id}} in it once, got {self.files!r}")
+            raise BadKey("files", f"must have {{id}} in it once, got {self.files!r}")
         if "*" in self.files:
-            raise ValueError(f"files takes no *, {{id}} stands for any id, got {self.files!r}")
+            raise BadKey("files", f"takes no *, {{id}} stands for any id, got {self.files!r}")
         if "{class}" in self.files and self.labels is None:
-            raise ValueError("files has {class} in it, which needs labels")
+            raise BadKey("files", "has {class} in it, which needs labels")
         return _band_has_a_column(self)
 
 
@@ -147,7 +147,7 @@ class TableLayout(BandsLayout):
 
 def _band_has_a_column(data):
     if data.band is not None and data.columns.band is None:
-        raise ValueError(f"band {data.band!r} needs columns.band")
+        raise BadKey("columns.band", f"must be there to select the band {data.band!r}")
     return data
 
 

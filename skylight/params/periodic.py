@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from skylight.light_curves.features import FEATURES
 from skylight.outputs import FORMULA
 from skylight.params.light_curves import Data
-from skylight.params.section import Name, Score, Section, Seed, input_path
+from skylight.params.section import BadKey, Name, Score, Section, Seed, input_path
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -182,7 +182,7 @@ class Periodic(Section):
         cells = (len(self.dmdt.dm_edges) - 1) * (len(self.dmdt.dt_edges) - 1)
         if max(self.class_maps.blanked_cells) > cells:
             most = max(self.class_maps.blanked_cells)
-            raise ValueError(f"class_maps.blanked_cells: must be at most {cells}, the cells of the grid, got {most}")
+            raise BadKey("class_maps.blanked_cells", f"must be at most {cells}, the cells of the grid, got {most}")
         return self
 
     @property
@@ -196,13 +196,13 @@ class Periodic(Section):
             try:
                 input_path(data.path)
             except ValueError as error:
-                raise ValueError(f"{key}.path: {error}") from None
+                raise BadKey(f"{key}.path", str(error)) from None
         return self
 
     @model_validator(mode="after")
     def _the_survey_for_the_training_has_labels(self):
         if getattr(self.data, "labels", True) is None:
-            raise ValueError("data.labels: must not be null, the network is trained on this survey")
+            raise BadKey("data.labels", "must not be null, the network is trained on this survey")
         return self
 
     @model_validator(mode="after")
@@ -211,8 +211,8 @@ class Periodic(Section):
             labels = getattr(data, "labels", None)
             for name, class_name in (labels.classes if labels else {}).items():
                 if class_name is not None and class_name not in self.classes:
-                    raise ValueError(
-                        f"{key}.labels.classes.{name}: must be null or one of {', '.join(self.classes)}, "
-                        f"got {class_name!r}"
+                    raise BadKey(
+                        f"{key}.labels.classes.{name}",
+                        f"must be null or one of {', '.join(self.classes)}, got {class_name!r}",
                     )
         return self

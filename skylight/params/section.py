@@ -14,6 +14,14 @@ Score = Literal["logit", "log_odds", "probability"]
 """What a map explains; see `skylight.attribution.scoring.Score`."""
 
 
+class BadKey(ValueError):
+    """Keys of a section do not go together; ``key``, relative to the section, is the one to name in the message."""
+
+    def __init__(self, key: str, reason: str):
+        super().__init__(reason)
+        self.key = key
+
+
 class Section(pydantic.BaseModel):
     """A section of parameters.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from skylight.params.section import InputPath, Name, Score, Section, Seed
+from skylight.params.section import BadKey, InputPath, Name, Score, Section, Seed
 
 
 def _ascending(values: list[float]) -> list[float]:
@@ -112,7 +112,7 @@ class Heatmaps(Section):
     @model_validator(mode="after")
     def _rule_is_one_of_rules(self):
         if self.rule not in self.rules:
-            raise ValueError(f"rule must be one of rules ({', '.join(self.rules)}), got {self.rule!r}")
+            raise BadKey("rule", f"must be one of rules ({', '.join(self.rules)}), got {self.rule!r}")
         return self
 
 

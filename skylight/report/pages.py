@@ -147,7 +147,7 @@ def chapter_of(
             for table in chapter.tables
         ],
         "groups": groups(chapter, pictures, words),
-        "graph": Markup(draw([*own, report], f"{name}.html")),
+        "graph": Markup(draw([*own, report], f"{name}.html")),  # nosec B704: `draw` escapes the names
         "targets": dict.fromkeys(stage.group for stage in own if stage.name not in read),
         "stages": [(stage, times.get(stage.name)) for stage in own],
         "total": sum(times[stage.name]["seconds"] for stage in own if stage.name in times),

@@ -1,5 +1,6 @@
 """The stages of the pipeline as DVC resolves them (``foreach`` and ``${...}`` filled in), and a drawing of them."""
 
+import shlex
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,6 +16,8 @@ from skylight.errors import InputError
 
 LETTER, SMALL, LINE = 8.0, 6.8, 40  # width of a letter, of a small letter, and height of a box, pixels
 GAP = 14
+KEY = '"${DVC_STAGE##*@}"'
+"""Stands in a command for the key of a ``foreach``; DVC sets the variable to the name of the stage."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Stage:
     name
         As in DVC, with the key of a ``foreach``: ``periodic-transfer@ztf``.
     command, deps, outs, params
-        As declared in ``dvc.yaml``; paths are relative to the root, ``params`` are keys of ``params.yaml``.
+        As declared in ``dvc.yaml``, with the key of a ``foreach`` in the command; paths are relative to the root,
+        ``params`` are keys of ``params.yaml``.
     after
         Names of the stages whose outputs this stage reads.
     """
@@ -75,7 +79,7 @@ def read_stages(root: str | Path = ".") -> list[Stage]:
     return [
         Stage(
             name=stage.name,
-            command=stage.cmd,
+            command=stage.cmd.replace(KEY, shlex.quote(stage.name.rpartition("@")[2])),
             deps=tuple(dep.def_path for dep in stage.deps if not hasattr(dep, "params")),
             outs=tuple(out.def_path for out in stage.outs),
             params=tuple(key for dep in stage.deps if hasattr(dep, "params") for key in dep.params),

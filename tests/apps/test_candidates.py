@@ -46,6 +46,9 @@ def test_bad_chunks_and_candidates_are_reported_and_the_others_scored(stamps, sk
     assert errors[1].startswith("error: cut.npz: not a whole .npz file")
     assert errors[2] == "error: good.npz row 3: science stamp has no good pixel"
     assert [row["row"] for row in csv.DictReader(Path("s.csv").read_text().splitlines())] == ["0", "1", "2", "4", "5"]
+    status, lines, errors = skylight("candidates", "nothing.npz", "--out", "none.csv")
+    assert status == 1 and len(lines) == len(errors) - 1 == 1
+    assert Path("none.csv").read_text() == "chunk,row,snr,probability\n"
 
 
 @pytest.mark.slow
@@ -53,7 +56,8 @@ def test_explain_writes_the_maps_and_a_figure_of_each_chunk(stamps, skylight):
     for folder in ("a", "b"):
         Path(folder).mkdir()
         write_chunk(Path(folder) / "chunk.npz", stamps, np.zeros(6))
-    status, _, _ = skylight("candidates", "a/chunk.npz", "b/chunk.npz", "--explain", "maps")
+    write_chunk(Path("nothing.npz"), stamps[3:4], np.zeros(1))
+    status, _, _ = skylight("candidates", "a/chunk.npz", "nothing.npz", "b/chunk.npz", "--explain", "maps")
     assert status == 1  # the fourth candidate
     assert {path.name for path in Path("maps").iterdir()} == {
         f"chunk{n}{s}" for n in ("", "_2") for s in (".npz", ".png")

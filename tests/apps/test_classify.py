@@ -65,6 +65,22 @@ def test_an_old_table_is_replaced_and_other_files_stay(stars, skylight):
     assert Path("c.csv").read_text().startswith("file,points,class")
 
 
+def test_rows_that_are_dropped_are_told(stars, skylight):
+    rows = stars[0].read_text().splitlines()
+    stars[0].write_text("\n".join([*rows, rows[0], "9,55000,99.999,0.05", "9,55001,99.999,0.05"]))
+    status, _, errors = skylight("classify", *stars)
+    assert status == 0 and [line for line in errors if "dropped" in line] == [
+        "a/star.csv: dropped rows: 1 duplicates, 2 mag_range"
+    ]
+
+
+def test_a_missing_file_is_named_though_the_weights_are_missing_too(stars, skylight):
+    Path("out/periodic/networks/cnn.weights.h5").unlink()
+    status, _, errors = skylight("classify", "no.csv", stars[0])
+    assert status == 1 and errors[0] == "error: no.csv: no such file" and "dvc repro periodic-train" in errors[1]
+    assert skylight("classify", "no.csv")[2] == ["error: no.csv: no such file"]
+
+
 @pytest.mark.slow
 def test_two_files_of_one_name_get_two_figures(stars, skylight):
     status, _, _ = skylight("classify", *stars, "--explain", "explained", "--out", "c.json")

@@ -86,8 +86,9 @@ CASES = [
     (["score", "bad.csv", "--explain", "bad.csv/new"], 2, "error: --explain bad.csv/new: nothing can be written in"),
     (["candidates", "nofile.npz"], 1, "error: nofile.npz: no such file"),
     (["candidates", "bad.csv", "--out", "folder.csv"], 2, "error: --out folder.csv: is a folder"),
+    (["measure", "nofile.jpg"], 1, "error: nofile.jpg: no such file"),
     (
-        ["measure", "nofile.jpg"],
+        ["measure", "bad.csv"],
         1,
         "error: out/bars/networks/vgg16.weights.h5: no such file; `dvc repro bars-train@vgg16`",
     ),

@@ -78,8 +78,9 @@ def test_bad_packets_are_reported_and_the_others_scored(night, skylight):
         assert line.startswith(f"error: {reason}")
 
 
-def test_the_standard_input_is_any_number_of_containers(night, skylight, monkeypatch):
-    stream = b"".join(path.read_bytes() for path in sorted(night.glob("*.avro")))
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_the_standard_input_is_any_number_of_containers(night, skylight, monkeypatch, pack):
+    stream = pack(b"".join(path.read_bytes() for path in sorted(night.glob("*.avro"))))
 
     class Input:
         buffer = io.BytesIO(stream)
@@ -87,6 +88,24 @@ def test_the_standard_input_is_any_number_of_containers(night, skylight, monkeyp
     monkeypatch.setattr(sys, "stdin", Input)
     status, lines, _ = skylight("score", "-")
     assert status == 0 and [line.split()[0] for line in lines] == ["1", "2"]
+
+
+def test_a_gzipped_standard_input_that_is_cut_is_scored_as_far_as_it_goes(night, skylight, monkeypatch):
+    whole = gzip.compress(b"".join(path.read_bytes() for path in sorted(night.glob("*.avro"))))
+
+    class Input:
+        buffer = io.BytesIO(whole[:-20])
+
+    monkeypatch.setattr(sys, "stdin", Input)
+    status, lines, errors = skylight("score", "-")
+    assert status == 1 and [line.split()[0] for line in lines] == ["1"]
+    assert errors[-1].startswith("error: standard input: cannot be read to its end (Compressed file ended")
+
+
+def test_a_result_that_a_spreadsheet_would_run_is_quoted(night, skylight):
+    (night / "1.avro").rename("=1+1.avro")
+    status, _, _ = skylight("score", "=1+1.avro", "--out", "s.csv")
+    assert status == 0 and Path("s.csv").read_text().splitlines()[1].endswith(",'=1+1.avro")
 
 
 @pytest.mark.slow

@@ -43,4 +43,4 @@ def test_time_and_memory_of_a_command(tmp_path):
 
 def test_a_stage_that_fails_is_an_error_with_its_output(tmp_path):
     with pytest.raises(SystemExit, match=r"failed\nno such star"):
-        timed("echo no such star >&2; exit 3", str(tmp_path))
+        timed(f"{sys.executable} -c 'import sys; sys.exit(\"no such star\")'", str(tmp_path))

@@ -100,6 +100,32 @@ def test_a_script_reports_the_users_error_in_one_line(capsys):
     assert exit_.value.code == "error: table.csv row 3: no id"
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(13, "Permission denied", "out/t"), "out/t: Permission denied"),
+        (OSError("1000 requested and 8 written"), "1000 requested and 8 written"),
+    ],
+)
+def test_a_script_reports_what_the_machine_refuses_in_one_line(error, said):
+    @script
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == f"error: {said}"
+
+
+def test_a_full_disk_is_an_error_that_names_the_output(tmp_path):
+    full = "^.*/a.txt: cannot be written \\(No space left on device\\)$"
+    with pytest.raises(InputError, match=full), writing(tmp_path / "a.txt") as aside:
+        aside.write_text("half")
+        Path("/dev/full").write_text("the other half")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "said"), [(signal.SIGINT, 130, "error: interrupted"), (signal.SIGTERM, 143, "")]

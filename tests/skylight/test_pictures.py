@@ -254,7 +254,7 @@ BOMBS = {
     "claims_2_to_62.fits": (lambda: claims(8, 2**31, 2**31), "FITS image of 2147483648 x 2147483648, more than"),
     "axes.fits": (
         lambda: claims(8, 9, 9).replace(b"NAXIS   =                    2", b"NAXIS   =           4294967297"),
-        "FITS header with more than 999 axes or columns",
+        "not a readable FITS image (a header with more than 999 axes or columns",
     ),
     "short.fits": (lambda: claims(-64, 4000, 4000), "not a readable FITS image"),
     "zeros.fits.gz": (lambda: gzip.compress(bytes(500_000_000)), "not a whole gzipped file (unpacks to more than"),

@@ -59,3 +59,9 @@ def test_each_part_of_a_survey_is_checked_with_its_own_objects(tmp_path):
         log.add(BAD[1])
         with pytest.raises(InputError, match=r"^1 of 9 objects rejected, .*; the first: b.csv: truncated"):
             log.check(9, 0.1, "stars.max_rejected")
+
+
+def test_a_name_that_is_not_utf_8_is_written_with_its_bytes(tmp_path):
+    with RejectionLog(tmp_path / "rejected.csv") as log:
+        log.add(Rejected("night/a\udcff.avro", "", "corrupt"))
+    assert (tmp_path / "rejected.csv").read_bytes().splitlines()[1] == rb"night/a\udcff.avro,,corrupt"

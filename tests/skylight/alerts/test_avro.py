@@ -13,7 +13,7 @@ import zlib
 import fastavro
 import pytest
 
-from skylight.alerts.avro import Container, MissingFields, schemas
+from skylight.alerts.avro import Container, MissingFields, records, schemas
 
 
 def long(number: int) -> bytes:
@@ -45,7 +45,7 @@ CANDID = field("candid", "long")
 
 
 def read(content: bytes) -> list[dict]:
-    return list(Container(io.BytesIO(content).read, ("candid",)).block())
+    return list(records(*Container(io.BytesIO(content).read, ("candid",)).block()))
 
 
 def nested(depth: int):
@@ -144,11 +144,11 @@ def test_a_block_that_unpacks_to_too_much_is_refused_without_the_memory(codec, p
     bomb = container(record(field("x", "bytes"), CANDID), pack(long(60_000_000) + bytes(60_000_000) + long(1)), codec)
     code = """
         import io, resource, sys
-        from skylight.alerts.avro import Container
+        from skylight.alerts.avro import Container, records
         content = sys.stdin.buffer.read()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            list(Container(io.BytesIO(content).read, ("candid",)).block())
+            list(records(*Container(io.BytesIO(content).read, ("candid",)).block()))
         except ValueError as error:
             print(error)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -181,6 +181,6 @@ def test_good_containers_are_read_as_fastavro_reads_them(codec):
     file = io.BytesIO()
     fastavro.writer(file, fastavro.parse_schema(schema), rows, codec=codec)
     fields = ("last", "candid", "first")
-    found = list(Container(io.BytesIO(file.getvalue()).read, fields).block())
+    found = list(records(*Container(io.BytesIO(file.getvalue()).read, fields).block()))
     file.seek(0)
     assert found == [{name: row[name] for name in fields} for row in fastavro.reader(file)]

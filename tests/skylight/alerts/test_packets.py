@@ -332,6 +332,7 @@ def cards(**values) -> list[str]:
         (fits_of(*cards(NAXIS1=-63, NAXIS2=63), data=bytes(15876)), "not FITS"),
         (fits_of(*cards(NAXIS=0)), "no image of two axes"),
         (fits_of(*cards(NAXIS=999)), "not FITS"),
+        (fits_of(*cards(NAXIS=4294967297)), "not FITS .a header with more than 999 axes or columns"),
         (
             fits_of(*cards(NAXIS1=63, NAXIS2=63, GROUPS="#x?"), data=bytes(15876)),
             "not FITS",

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from skylight.alerts.packets import Alert, alerts, packed
-from skylight.alerts.scoring import BATCH, score_stream
+from skylight.alerts.scoring import score_stream
 from skylight.errors import InputError
 from skylight.networks.vgg6 import load_vgg6, vgg6
-from skylight.rejected import Rejected
 from skylight.simulations.alerts import BOGUS, REAL, draw_candidate
 
 PER_CLASS = 120
@@ -67,15 +66,3 @@ def test_other_files_are_told(tmp_path, real_data):
     ):
         with pytest.raises(InputError, match=reason):
             load_vgg6(path)
-
-
-def test_a_stream_is_scored_in_order_around_what_cannot_be():
-    cutouts = [packed(np.random.default_rng(k).normal(100, 5, (63, 63))) for k in range(3)]
-    good, bad = Alert("file", 1, "x", tuple(cutouts)), Rejected("file", "", "corrupt")
-    stream = [good, bad, *[good] * BATCH, bad]
-    results = list(score_stream(vgg6(), iter(stream)))
-    assert [len(some) for some, *_ in results] == [BATCH - 1, 2]
-    assert [len(rejected) for *_, rejected in results] == [1, 1]
-    assert np.ptp(np.concatenate([scores for _, _, scores, _ in results])) < 1e-6
-    ((some, _, scores, rejected),) = score_stream(vgg6(), [bad])
-    assert not some and scores.shape == (0,) and rejected == [bad]

@@ -66,7 +66,7 @@ def test_a_file_is_inside_the_survey(path):
 
 @pytest.mark.parametrize("path", ["**/{id}.csv", "*/{id}", "{id}*"])
 def test_a_pattern_has_no_other_wildcard_than_the_id(path):
-    with pytest.raises(InputError, match=r"files takes no \*"):
+    with pytest.raises(InputError, match=r"files: takes no \*"):
         params.check(FilesLayout, FILES | {"files": path})
 
 

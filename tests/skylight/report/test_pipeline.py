@@ -18,7 +18,7 @@ stages:
   stars-transform:
     foreach: ${stars.surveys}
     do:
-      cmd: python -m stages.stars.transform ${key}
+      cmd: python -m stages.stars.transform "\\${DVC_STAGE##*@}"
       deps: ["data/stars", "${item.path}"]
       outs: ["out/stars/${key}"]
   stars-figures:

@@ -174,9 +174,17 @@ def test_an_input_error_is_one_line(copy):
     (copy.path / "out/bars/heatmaps/vgg16/0.05").rename(copy.path / "elsewhere")
     assert "no such heatmap, although" in fails(copy, "stages.bars.measure", "val")
     for key, value, message in (
-        ("bars.heatmaps.smooth_samples", 12, "smooth_samples must be a multiple of 8 with symmetries, got 12"),
+        (
+            "bars.heatmaps.smooth_samples",
+            12,
+            "bars.heatmaps.smooth_samples: must be a multiple of 8 with symmetries",
+        ),
         ("bars.measure.validation_split", 0.01, "bars.measure.validation_split: 0.01 of 15 galaxies leaves the first"),
-        ("bars.networks.vgg16.weights", "imagenet", "weights imagenet need width 1, got 0.03"),
+        (
+            "bars.networks.vgg16.weights",
+            "imagenet",
+            "bars.networks.vgg16.width: must be 1 with weights: imagenet",
+        ),
     ):
         text = (copy.path / "params.yaml").read_text()
         copy.change(**{key: value})

@@ -64,7 +64,7 @@ def test_a_survey_without_labels_is_not_for_training(place):
     set_params(place / "params.yaml", {"periodic.data.labels": None})
     done = transform(place)
     assert done.returncode == 1 and not (place / "data").exists() and not (place / "out").exists()
-    message = "error: periodic: data.labels: must not be null, the network is trained on this survey\n"
+    message = "error: periodic.data.labels: must not be null, the network is trained on this survey\n"
     assert done.stderr == message
     (place / "params.yaml").write_text(settings)
     set_params(place / "params.yaml", {"periodic.transfer.surveys.mine.labels": None})
