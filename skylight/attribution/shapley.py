@@ -361,9 +361,9 @@ def _rule(function: Callable, tensors: list[keras.KerasTensor], variables: list[
     try:
         with keras.StatelessScope(weights):
             values = [np.asarray(y, np.float64).reshape(4, -1) for y in function(*map(tf.constant, line))]
-            if all(_vanishes(np.diff(y, 2, axis=0), y) for y in values):
+            if all(_vanishes(y, difference=2) for y in values):
                 return _linear
-            if all(_vanishes(np.diff(y, 3, axis=0), y) for y in values):
+            if all(_vanishes(y, difference=3) for y in values):
                 return functools.partial(_averaged, points=1)
             if len(start) == len(values) == 1 and values[0][0].size == start[0].size:
                 some = random.random(start[0].shape) < 0.5
@@ -376,8 +376,11 @@ def _rule(function: Callable, tensors: list[keras.KerasTensor], variables: list[
     return functools.partial(_averaged, points=POINTS)
 
 
-def _vanishes(differences: np.ndarray, values: np.ndarray) -> bool:
-    return bool(np.all(np.abs(differences) <= 1e-4 * np.abs(values).max()))
+def _vanishes(values: np.ndarray, difference: int) -> bool:
+    """Return whether the differences of this order of the rows of values are 0, but for rounding."""
+    if not np.isfinite(values).all():
+        return False
+    return bool(np.all(np.abs(np.diff(values, difference, axis=0)) <= 1e-4 * np.abs(values).max()))
 
 
 def _linear(call: _Call) -> list[tf.Tensor]:

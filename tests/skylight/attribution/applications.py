@@ -1,4 +1,4 @@
-"""Networks of `keras.applications` and a small vision transformer, small enough for tests and not at their first weights."""
+"""Networks of `keras.applications` and a vision transformer, with weights that are not those of the first moment."""
 
 import functools
 from collections.abc import Callable
@@ -28,6 +28,10 @@ def application(name: str) -> keras.Model:
     keras.utils.set_random_seed(0)
     side = _SIDES.get(name, SIDE)
     model = getattr(keras.applications, name)(input_shape=(side, side, 3), weights=None, classes=CLASSES)
+    if name == "VGG16":  # without normalisation, its signal fades
+        for layer in model.layers:
+            for kernel in layer.weights[:1]:
+                kernel.assign(1.4 * kernel)
     return unsettled(model)
 
 
@@ -72,8 +76,10 @@ def unsettled(model: keras.Model) -> keras.Model:
     model(random.random((2, *model.input_shape[1:]), dtype=np.float32), training=True)
     for layer in normalizations:
         layer.momentum = 0.99
-        layer.moving_mean.assign(layer.moving_mean + 0.1 * random.normal(size=layer.moving_mean.shape))
-        layer.moving_variance.assign(layer.moving_variance * random.uniform(0.5, 1.5, layer.moving_variance.shape))
+        mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+        variance = (variance + variance.mean()) * random.uniform(0.5, 1.5, variance.shape)
+        layer.moving_mean.assign(mean + 0.1 * np.sqrt(variance) * random.normal(size=mean.shape))
+        layer.moving_variance.assign(variance)
     return model
 
 
