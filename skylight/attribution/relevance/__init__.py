@@ -124,7 +124,7 @@ def lrp(
         layers, and rules other than ``flat`` and ``ww`` to all layers except max pooling.
     score : str or None
         Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
-        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+        ``None`` is the logit, as published.
     against : int, array of int (N,), or None
         Class to compare with: explain the logit of the target minus the logit of this class.
     batch_size : int
@@ -176,7 +176,7 @@ def _resolved(
 ) -> tuple[np.ndarray, np.ndarray, Composite, Score]:
     """Check the arguments and return inputs (N, ...), classes (N, 2), the composite of the rules, and the score."""
     rules = composite(rule)
-    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size, "logit")
     check_bounds(*cached_per_model(model, _plan, rules), inputs)
     return inputs, classes, rules, kind
 
