@@ -14,6 +14,7 @@ import numpy as np
 
 from skylight.attribution.functions import Model, pairs, resolve_any
 from skylight.attribution.scoring import refuse_not_finite, two_at_a_time
+from skylight.attribution.several_inputs import Inputs, in_order, jointly, takes_several_inputs
 from skylight.errors import InputError
 
 CELLS = 7
@@ -22,6 +23,30 @@ CELLS = 7
 Groups = str | int | tuple[int, ...] | np.ndarray | Mapping[str, Sequence[int]] | None
 
 
+def _of_all_inputs(method: Callable, model: keras.Model, inputs: Inputs, options: dict) -> Any:
+    """Compute Kernel SHAP of a network with several inputs: the groups of all inputs are those of one game.
+
+    ``groups`` holds for all inputs, or there is one for each in a list or dict by the names of the inputs.
+    """
+    groups = inputs.each("groups", options["groups"])
+    each = [_labels(own, array.shape) for own, array in zip(groups, inputs.arrays, strict=True)]
+    labels, start = [], 0
+    for (own, counts), array in zip(each, inputs.arrays, strict=True):
+        labels.append(np.broadcast_to(own + start, (len(own), *array.shape[1:])).reshape(len(own), -1))
+        start += max(counts, default=0)
+    length = max(map(len, labels))
+    labels = [np.broadcast_to(own, (length, own.shape[1])) for own in labels]
+    packed = np.concatenate(labels, axis=1)
+    maps = jointly(method, model, inputs, options | {"groups": packed[0] if length == 1 else packed})
+    return inputs.result(
+        [
+            own if known.shape[1:] == own.shape[1:] else own.sum(axis=-1, keepdims=True)
+            for own, (known, _) in zip(in_order("maps", inputs.names, maps), each, strict=True)
+        ]
+    )
+
+
+@takes_several_inputs(_of_all_inputs)
 def kernel_shap(
     model: Model,
     inputs: np.ndarray,
