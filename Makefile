@@ -30,9 +30,9 @@ pull: .venv/user
 test: .venv/dev
 	$(BIN)/python -m pytest
 
-# The tests without those marked `slow`
+# The tests without those marked `slow`, two at a time
 quick: .venv/dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 # Mutated and hostile inputs, 20,000 for each reader; `make test` tries 200
 fuzz: .venv/dev

@@ -108,7 +108,8 @@ def row(path: Path, curve, probabilities: np.ndarray, classes: list[str]) -> dic
 
 def explain(model, batch: list, images: np.ndarray, rows: list[dict], explanations: Explanations, periodic) -> None:
     """Write the figure and the maps of each object, and add the name of the figure to its row."""
-    from skylight.light_curves.explain import DRAWN, explain_images
+    from skylight.light_curves.explain import explain_images
+    from skylight.light_curves.maps import DRAWN
     from skylight.light_curves.plots import explained_curve
 
     score, engines = periodic.heatmaps.score, periodic.heatmaps.engines.model_dump()

@@ -48,7 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the alerts and return the exit status."""
-
     problems = Problems()
     check_outputs(arguments, [*arguments.files, arguments.weights])
     paths = existing(arguments.files, problems, folders=True)
@@ -66,19 +65,20 @@ def run(arguments: argparse.Namespace) -> int:
 def score(arguments: argparse.Namespace, paths: list[Path], child: Child, problems: Problems) -> None:
     """Print the scores and write the outputs; the child decodes the packets."""
     import_tensorflow()
+    from skylight import params
     from skylight.alerts.scoring import score_stream
     from skylight.networks.vgg6 import load_vgg6
 
     model = load_vgg6(arguments.weights)
     explanations = Explanations(arguments.explain) if arguments.explain else None
-    score = params.load().realbogus.heatmaps.score if explanations else None
+    explained = params.load().realbogus.heatmaps.score if explanations else None
     columns = ["candid", "objectid", "score", "source", *(["figure"] if explanations else [])]
     with result_table(arguments.out, columns) as write:
         stream = progress(each_path(paths, child), "score", " alerts")
         for scored, triplets, scores, rejected in score_stream(model, stream, child):
             rows = [row(alert, score) for alert, score in zip(scored, scores.tolist(), strict=True)]
             if explanations and rows:
-                explain(model, triplets, rows, explanations, score)
+                explain(model, triplets, rows, explanations, explained)
             for each in rows:
                 print_row([each["candid"], each["score"]])
                 write(each)

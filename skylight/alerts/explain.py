@@ -4,8 +4,6 @@ import numpy as np
 
 from skylight.attribution import blanking, deep_shap, gradcam, saliency
 
-MAPS = ("gradcam", "saliency", "blanking", "deep_shap")
-
 
 def explain_triplets(
     model, triplets: np.ndarray, targets: np.ndarray | None, background: np.ndarray, score: str

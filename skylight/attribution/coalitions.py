@@ -175,8 +175,10 @@ def coalitions(groups: int, samples: int, seed: int) -> tuple[np.ndarray, np.nda
         left -= number
     rng = np.random.default_rng(seed)
     probability = np.where(drawn_from, kernel, 0)
-    size = rng.choice(sizes, left // 2, p=probability / probability.sum())
+    size = rng.choice(sizes, 2 * left, p=probability / probability.sum())
     half = rng.random((len(size), groups)).argsort(axis=1).argsort(axis=1) < size[:, None]
+    first = np.sort(np.unique(np.where(half[:, :1], half, ~half), axis=0, return_index=True)[1])
+    half = half[: first[left // 2]] if len(first) > left // 2 else half  # until so many pairs are different
     drawn, times = np.unique(np.concatenate([half, ~half]), axis=0, return_counts=True)
     members.append(drawn)
     weights.append(probability.sum() * times / times.sum())

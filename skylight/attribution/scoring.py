@@ -348,7 +348,12 @@ def clone_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
     InputError
         If the layer has variables in layers of its own, which a copy would not share.
     """
-    copy = type(layer).from_config(layer.get_config() | changes)
+    config = layer.get_config() | changes
+    if isinstance(layer, keras.layers.Lambda):  # Keras refuses to read a lambda from a configuration
+        functions = {"function": layer.function, "output_shape": layer._output_shape, "mask": layer.mask}
+        copy = type(layer)(**config | functions | {"arguments": layer.arguments})
+    else:
+        copy = type(layer).from_config(config)
     if not isinstance(layer, keras.Layer):  # a bare operation (``keras.ops.tanh(x)``), which has no variables
         return copy
     for name, value in vars(layer).items():  # what the layer's build() has made

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib import colors
 from matplotlib.figure import Figure
 
-from skylight.light_curves.explain import DRAWN
+from skylight.light_curves.maps import DRAWN
 from skylight.light_curves.plots import DMDT_LABEL, counts_scale, draw_map, grid_of_maps, map_of_each_class, panels
 from skylight.params.periodic import Dmdt
 from skylight.plotting import COLOURS, MAP_TITLES, PAGE, map_scale
@@ -46,7 +46,7 @@ def overview(
     pictures : mapping
         ``lighting`` and ``maximization`` -> (classes, rows, columns) array.
     generated : (4, classes, rows, columns) array
-        By kind of map, in the order of `skylight.light_curves.explain.DRAWN`.
+        By kind of map, in the order of `skylight.light_curves.maps.DRAWN`.
     table : DataFrame
         ``class``, ``map``, ``score`` and ``note`` (why there is no picture), one row per class and kind of map.
     classes : sequence of str

@@ -7,11 +7,6 @@ import numpy as np
 from skylight.attribution import blanking, deep_shap, gradcam, hirescam, saliency
 from skylight.attribution.engines import by_engine
 
-MAPS = ("gradcam", "hirescam", "saliency", "blanking", "deep_shap")
-DRAWN = MAPS[1:]
-"""The maps in figures. Grad-CAM is 0 everywhere for many objects: it takes the mean of the gradients over all cells,
-which is negative for most channels. HiResCAM, of the same layer, does not take the mean."""
-
 
 def explain_images(
     model,

@@ -11,6 +11,7 @@ from skylight.params.light_curves import Data
 from skylight.params.section import BadKey, Name, Score, Section, Seed, input_path
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+LONGEST_NAME = 60  # characters of a class; it is in figures, tables and messages
 
 
 def _ascending(edges: list[float]) -> list[float]:
@@ -20,6 +21,8 @@ def _ascending(edges: list[float]) -> list[float]:
 
 
 def _class_name(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"a class must have a name of at most {LONGEST_NAME} characters, got {len(name):,}")
     if not name or not name.isprintable() or name[0] in FORMULA or name != name.strip():
         raise ValueError(f"a class must be a name that does not begin with a space or one of {FORMULA}, got {name!r}")
     return name

@@ -8,7 +8,7 @@ import pandas as pd
 from skylight import params
 from skylight.errors import script
 from skylight.light_curves import class_plots
-from skylight.light_curves.explain import DRAWN
+from skylight.light_curves.maps import DRAWN
 from skylight.outputs import read_table, writing
 from skylight.plotting import save
 

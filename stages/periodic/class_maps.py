@@ -20,7 +20,8 @@ from skylight.attribution.pix2pixai import Group, Pix2Pix, class_maps, confident
 from skylight.errors import script
 from skylight.evaluation.faithfulness import mean_drops, picture_drops
 from skylight.light_curves import arrays
-from skylight.light_curves.explain import DRAWN, explain_images
+from skylight.light_curves.explain import explain_images
+from skylight.light_curves.maps import DRAWN
 from skylight.light_curves.selection import summarise
 from skylight.networks.periodic_cnn import load_periodic_cnn
 from skylight.outputs import read_table, save_array, save_json, save_table

@@ -9,7 +9,7 @@ import pandas as pd
 from skylight import params
 from skylight.errors import script
 from skylight.light_curves import arrays, plots
-from skylight.light_curves.explain import DRAWN, MAPS
+from skylight.light_curves.maps import DRAWN, MAPS
 from skylight.outputs import OutputNames, read_table, writing
 from skylight.params.periodic import Periodic
 from skylight.plotting import read_curves, save, training_curves

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from skylight import params
-from skylight.alerts.explain import MAPS
+from skylight.alerts.maps import MAPS
 from skylight.alerts.subcategories import NAMES
 from skylight.alerts.triplets import CHANNELS, CLASSES, load
 from skylight.attribution.maximization import activation_maximization

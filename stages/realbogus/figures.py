@@ -8,7 +8,7 @@ import pandas as pd
 
 from skylight import params
 from skylight.alerts import plots
-from skylight.alerts.explain import MAPS
+from skylight.alerts.maps import MAPS
 from skylight.alerts.triplets import CHANNELS, CLASSES, LabelledAlerts, load
 from skylight.errors import script
 from skylight.outputs import writing

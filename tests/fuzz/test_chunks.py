@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 EXAMPLES = settings(
     max_examples=int(os.environ.get("SKYLIGHT_FUZZ_EXAMPLES", "200")),
-    deadline=5000,
+    deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
     database=None,

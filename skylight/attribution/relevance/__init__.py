@@ -2,8 +2,8 @@
 
 The score of a class is propagated back, layer by layer, to the pixels: a rule distributes the relevance of the outputs
 of a layer over its inputs (Bach et al. 2015, PLoS ONE 10, e0130140). The rules are in `rules`. `composites` assigns a
-rule to each layer, `layers` describes each Keras layer in the terms of the rules, `graph` lists the steps of a model,
-and `canonizers` folds batch normalisation into a neighbouring linear layer.
+rule to each layer; `layers`, `operations` and `attention` describe Keras layers by `parts`; `graph` lists the steps of
+a model; `canonizers` folds batch normalisation into a neighbouring linear layer. `register` is for a user's own layers.
 """
 
 from collections.abc import Callable, Mapping
@@ -108,7 +108,8 @@ def lrp(
     Relevance begins at the logits z, the inputs of the last softmax or sigmoid. A logit receives z_j dS / dz_j, where S
     is the score that is explained. For ``"logit"`` this is all relevance at the target, the published LRP. For
     ``against=k`` it is z_c for the target and -z_k for the other class. For ``"log_odds"`` the other classes receive
-    -q_j z_j, where q is the softmax over them (contrastive LRP).
+    -q_j z_j, where q is the softmax over them (contrastive LRP). For ``"log_odds"`` and ``"probability"`` the relevance
+    of the logits does not sum to the score; the difference is S - sum_j z_j dS / dz_j.
 
     Each layer propagates relevance by its rule, with the conventions of the LRP Toolbox (Lapuschkin et al. 2016, JMLR
     17, 114):
@@ -125,6 +126,13 @@ def lrp(
     - *activations* do not change relevance;
     - *batch normalisation* is folded into the dense layer or convolution before it, or else into the one after it.
       Elsewhere it is an affine map, whose offset is a bias. *SeparableConv2D* is two convolutions;
+    - *layer, group and RMS normalisation* are affine maps, whose deviation is a constant (AttnLRP, Achtibat et al.
+      2024, arXiv:2402.05602). As all maps whose single weights are not known, they have ``epsilon`` or ``simple``;
+    - *products*: with ``signal``, the default, gates take no relevance. A gate is a factor that is smaller than the
+      product, or else one that comes from a sigmoid, a softmax or a clipped ReLU. With ``uniform`` all factors take
+      equal shares;
+    - *attention* and other matrix products: with ``uniform``, the default, both sides take half (AttnLRP). With
+      ``signal`` the weights of attention are constants. A *softmax* inside the network has AttnLRP's rule;
     - zeros added by *padding* receive no relevance.
 
     Parameters
@@ -140,7 +148,7 @@ def lrp(
         One rule for all layers, by name or, to set its options, as an object: ``"simple"`` (`Simple`),
         ``"epsilon"`` (`Epsilon`, 1e-6), ``"gamma"`` (`Gamma`, 0.25), ``"flat"`` (`Flat`), ``"ww"`` (`WSquare`),
         ``"alphabeta"`` (`AlphaBeta`, 2 and 1), ``"zbox"`` (`ZBox`, 0 to 1, for the first layer; all other layers
-        have ``epsilon``).
+        have ``epsilon``), ``"signal"`` (`SignalTakesAll`), ``"uniform"`` (`Uniform`).
         Or a preset: ``"epsilon_plus"`` (epsilon for dense layers, alpha 1 and beta 0 for convolutions; "LRP-CMP" of
         Kohlbrenner et al. 2020, arXiv:1910.09840), ``"epsilon_alpha2_beta1"`` (with alpha 2 and beta 1 instead). If
         the name ends in ``"_flat"``, the first layer has ``flat``.

@@ -125,7 +125,7 @@ def test_sampled_values_are_near_the_exact_ones_and_nearer_with_more_samples():
 
 def test_drawn_coalitions_come_in_pairs_and_share_the_kernel():
     members, weights = coalitions(12, 500, seed=3)
-    assert len(members) <= 500 and len(np.unique(members, axis=0)) == len(members)
+    assert len(members) == 500 and len(np.unique(members, axis=0)) == len(members)
     size = members.sum(axis=1)
     kernel = {k: 1 / (k * (12 - k)) for k in range(1, 12)}
     assert np.isclose(weights.sum(), sum(kernel.values()))

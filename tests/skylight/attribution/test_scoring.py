@@ -14,6 +14,7 @@ from keras import layers
 from skylight.attribution import integrated_gradients, saliency
 from skylight.attribution.scoring import (
     batches,
+    clone_layer,
     output_model,
     over_batches,
     resolve,
@@ -377,3 +378,13 @@ def test_batches_equal_one_large_batch_and_are_traced_once(images):
     assert over_batches(run, images[:0]).shape == (0, 4)
     with pytest.raises(InputError, match="batch_size: must be at least 1, got 0"):
         list(batches(3, 0, ""))
+
+
+@pytest.mark.parametrize("function", [lambda x, factor: factor * tf.nn.relu(x), tf.multiply])
+def test_a_lambda_layer_is_copied(function):
+    options = {"factor": 3.0} if function is not tf.multiply else {"y": 3.0}
+    layer = layers.Lambda(function, arguments=options, output_shape=(2,), name="tripled")
+    copy = clone_layer(layer, dtype="float64")
+    assert copy is not layer
+    assert (copy.name, copy.compute_dtype) == ("tripled", "float64")
+    assert np.array_equal(copy(np.ones((1, 2))), [[3.0, 3.0]])

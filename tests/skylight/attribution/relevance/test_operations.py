@@ -57,6 +57,7 @@ CONSERVING = {
 }
 
 
+@pytest.mark.slow
 def test_operations_conserve_relevance():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 3, 4)).astype(np.float32)
