@@ -1,8 +1,10 @@
 """Explanations of a network's decision. Every method is a function with the same first arguments.
 
 For example, ``smoothgrad(model, inputs, targets, samples=50, seed=0)`` returns maps (N, H, W, C) float32. C is the
-number of channels of the inputs for methods with one map per channel, and 1 for the others. Import a method by its name
-(``from skylight.attribution import smoothgrad``). Use `METHODS` only for a name that was read from a parameter file.
+number of channels of the inputs for methods with one map per channel, and 1 for the others. For a model with several
+inputs, ``inputs`` and the result are lists or dicts (`skylight.attribution.several_inputs`). Import a method by its
+name (``from skylight.attribution import smoothgrad``). Use `METHODS` only for a name that was read from a parameter
+file.
 
 The module of a function, and with it TensorFlow, is imported when the function is first used (PEP 562).
 """

@@ -22,9 +22,11 @@ from skylight.attribution.scoring import (
     resolve,
     score_model,
 )
+from skylight.attribution.several_inputs import at_layer, takes_several_inputs
 from skylight.errors import InputError
 
 
+@takes_several_inputs(at_layer)
 def gradcam(
     model: keras.Model,
     inputs: np.ndarray,
@@ -71,6 +73,7 @@ def gradcam(
     return _cam(_gradcam, model, inputs, targets, score, against, layer, batch_size)
 
 
+@takes_several_inputs(at_layer)
 def gradcam_plus_plus(
     model: keras.Model,
     inputs: np.ndarray,
@@ -118,6 +121,7 @@ def gradcam_plus_plus(
     return _cam(_gradcam_plus_plus, model, inputs, targets, score, against, layer, batch_size)
 
 
+@takes_several_inputs(at_layer)
 def xgradcam(
     model: keras.Model,
     inputs: np.ndarray,
@@ -164,6 +168,7 @@ def xgradcam(
     return _cam(_xgradcam, model, inputs, targets, score, against, layer, batch_size)
 
 
+@takes_several_inputs(at_layer)
 def layercam(
     model: keras.Model,
     inputs: np.ndarray,
@@ -209,6 +214,7 @@ def layercam(
     return _cam(_layercam, model, inputs, targets, score, against, layer, batch_size)
 
 
+@takes_several_inputs(at_layer)
 def hirescam(
     model: keras.Model,
     inputs: np.ndarray,
@@ -256,6 +262,7 @@ def hirescam(
     return _cam(_hirescam, model, inputs, targets, score, against, layer, batch_size)
 
 
+@takes_several_inputs(at_layer)
 def eigencam(
     model: keras.Model,
     inputs: np.ndarray,
@@ -306,6 +313,7 @@ def eigencam(
     return over_batches(run, inputs, batch_size=batch_size, label="eigencam")
 
 
+@takes_several_inputs(at_layer)
 def scorecam(
     model: keras.Model,
     inputs: np.ndarray,
@@ -360,6 +368,7 @@ def scorecam(
     return _weighted(model, layer, inputs, classes, weights, batch_size)
 
 
+@takes_several_inputs(at_layer)
 def ablationcam(
     model: keras.Model,
     inputs: np.ndarray,

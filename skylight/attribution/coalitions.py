@@ -6,7 +6,7 @@ of a group is the mean, over all orders in which the groups join, of the change 
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import comb
+from math import comb, prod
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ import numpy as np
 
 from skylight.attribution.functions import Model, pairs, resolve_any
 from skylight.attribution.scoring import refuse_not_finite, two_at_a_time
+from skylight.attribution.several_inputs import Inputs, in_order, jointly, takes_several_inputs
 from skylight.errors import InputError
 
 CELLS = 7
@@ -22,6 +23,28 @@ CELLS = 7
 Groups = str | int | tuple[int, ...] | np.ndarray | Mapping[str, Sequence[int]] | None
 
 
+def _of_all_inputs(method: Callable, model: keras.Model, inputs: Inputs, options: dict) -> Any:
+    """Compute Kernel SHAP of a network with several inputs: the groups of all inputs are those of one game.
+
+    ``groups`` holds for all inputs, or there is one for each in a list or dict by the names of the inputs.
+    """
+    groups = inputs.each("groups", options["groups"])
+    each = [_labels(own, array.shape) for own, array in zip(groups, inputs.arrays, strict=True)]
+    rows, start = max(len(labels) for labels, _ in each), 0
+    numbers = []
+    for (labels, counts), shape in zip(each, inputs.shapes, strict=True):
+        numbers.append(np.broadcast_to(start + labels, (len(labels), *shape)).reshape(len(labels), prod(shape)))
+        start += max(counts, default=0)
+    of_rows = np.concatenate([np.broadcast_to(own, (rows, own.shape[1])) for own in numbers], axis=1)
+    maps = jointly(method, model, inputs, options | {"groups": of_rows[0] if rows == 1 else of_rows})
+    maps = in_order("maps", inputs.names, maps)
+    with_channels = [labels.shape[1:] == shape for (labels, _), shape in zip(each, inputs.shapes, strict=True)]
+    return inputs.result(
+        [own if known else own.sum(axis=-1, keepdims=True) for own, known in zip(maps, with_channels, strict=True)]
+    )
+
+
+@takes_several_inputs(_of_all_inputs)
 def kernel_shap(
     model: Model,
     inputs: np.ndarray,

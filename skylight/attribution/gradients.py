@@ -23,9 +23,11 @@ from skylight.attribution.scoring import (
     score_model,
     scores_of,
 )
+from skylight.attribution.several_inputs import jointly, ranges, takes_several_inputs
 from skylight.errors import InputError
 
 
+@takes_several_inputs(jointly)
 def saliency(
     model: keras.Model,
     inputs: np.ndarray,
@@ -66,6 +68,7 @@ def saliency(
     return np.abs(_gradients(model, inputs, targets, score, against, batch_size, "saliency"))
 
 
+@takes_several_inputs(jointly)
 def gradient_x_input(
     model: keras.Model,
     inputs: np.ndarray,
@@ -107,6 +110,7 @@ def gradient_x_input(
     return inputs * _gradients(model, inputs, targets, score, against, batch_size, "gradient_x_input")
 
 
+@takes_several_inputs(jointly)
 def smoothgrad(
     model: keras.Model,
     inputs: np.ndarray,
@@ -161,6 +165,7 @@ def smoothgrad(
     return _mean_over_noise(tf.abs, model, inputs, targets, score, against, samples, noise, seed, batch_size)
 
 
+@takes_several_inputs(jointly)
 def vargrad(
     model: keras.Model,
     inputs: np.ndarray,
@@ -213,6 +218,7 @@ def vargrad(
     return np.maximum(moments[..., 1] - moments[..., 0] ** 2, 0).astype(np.float32)
 
 
+@takes_several_inputs(jointly)
 def integrated_gradients(
     model: keras.Model,
     inputs: np.ndarray,
@@ -271,6 +277,7 @@ def integrated_gradients(
     return (inputs - start) * total / np.float32(steps)
 
 
+@takes_several_inputs(jointly)
 def completeness_gap(
     model: keras.Model,
     inputs: np.ndarray,
@@ -343,8 +350,7 @@ def _mean_over_noise(
     if not noise >= 0:
         raise InputError(f"noise: must be at least 0, got {noise}")
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
-    axes = tuple(range(1, inputs.ndim))
-    spread = np.float32(noise) * np.ptp(inputs, axis=axes, keepdims=True)
+    spread = np.float32(noise) * ranges(model, inputs)
     firsts = np.arange(len(inputs), dtype=np.int64) * samples
     compiled = cached_per_model(model, _noisy_gradients, kind, statistic)
     like = statistic(tf.zeros([0, *inputs.shape[1:]])).numpy()
@@ -361,10 +367,10 @@ def _mean_over_noise(
 
 
 def _noisy_gradients(model: keras.Model, score: Score, statistic: Callable) -> Callable:
-    """Compile seed, images, spread (k, 1, 1, 1), first copies (k,), classes, rows, samples -> sums by image."""
+    """Compile seed, images, spread (k, ...), first copies (k,), classes, rows, samples -> sums by image."""
     logits = score_model(model)
     images = images_spec(model)
-    spreads = tf.TensorSpec([None] + [1] * (images.shape.rank - 1))
+    spreads = tf.TensorSpec([None] * images.shape.rank)
     seed, firsts = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
 
     @tf.function(input_signature=[seed, images, spreads, firsts, CLASSES, NUMBERS, NUMBERS])

@@ -23,9 +23,11 @@ from skylight.attribution.scoring import (
     resolve,
     score_model,
 )
+from skylight.attribution.several_inputs import at_layer, jointly, takes_several_inputs
 from skylight.errors import InputError
 
 
+@takes_several_inputs(jointly)
 def guided_backpropagation(
     model: keras.Model,
     inputs: np.ndarray,
@@ -69,6 +71,7 @@ def guided_backpropagation(
     return _rectified(model, inputs, targets, score, against, batch_size, "Guided")
 
 
+@takes_several_inputs(jointly)
 def deconvnet(
     model: keras.Model,
     inputs: np.ndarray,
@@ -112,6 +115,7 @@ def deconvnet(
     return _rectified(model, inputs, targets, score, against, batch_size, "Deconvolving")
 
 
+@takes_several_inputs(at_layer)
 def guided_gradcam(
     model: keras.Model,
     inputs: np.ndarray,

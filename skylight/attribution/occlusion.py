@@ -27,9 +27,11 @@ from skylight.attribution.scoring import (
     score_model,
     scores_of,
 )
+from skylight.attribution.several_inputs import one_by_one, takes_several_inputs
 from skylight.errors import InputError
 
 
+@takes_several_inputs(one_by_one)
 def blanking(
     model: Model,
     inputs: np.ndarray,
@@ -77,6 +79,7 @@ def blanking(
     return _drops(model, inputs, classes, kind, cell, cell, value, batch_size, "blanking")[..., None]
 
 
+@takes_several_inputs(one_by_one)
 def patch_occlusion(
     model: Model,
     inputs: np.ndarray,
@@ -139,6 +142,7 @@ def patch_occlusion(
     return (total / covering)[..., None]
 
 
+@takes_several_inputs(one_by_one)
 def rise(
     model: Model,
     inputs: np.ndarray,

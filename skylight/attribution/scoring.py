@@ -276,8 +276,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
         for layer in model._flatten_layers()
         if hasattr(layer, "compute_dtype")
     )
-    if takes_integers and any(isinstance(layer, keras.layers.Embedding) for layer in model._flatten_layers()):
-        raise InputError(f"model {model.name}: takes the numbers of categories, which have no gradient")
+    refuse_categories(model)
     if not (takes_integers or half):
         return model
     image = keras.Input(model.inputs[0].shape[1:], dtype="float32", name=model.inputs[0]._keras_history.operation.name)
@@ -289,6 +288,13 @@ def _in_float32(model: keras.Model) -> keras.Model:
         ),
         recursive=True,
     )
+
+
+def refuse_categories(model: keras.Model) -> None:
+    """Refuse a network that takes the numbers of categories."""
+    takes_integers = not all(keras.backend.is_float_dtype(each.dtype) for each in model.inputs)
+    if takes_integers and any(isinstance(layer, keras.layers.Embedding) for layer in model._flatten_layers()):
+        raise InputError(f"model {model.name}: takes the numbers of categories, which have no gradient")
 
 
 def _refuse_hidden_softmax(model: keras.Model, inputs: np.ndarray, rows: int = 8) -> None:
@@ -326,7 +332,9 @@ def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     if not inputs or not outputs:
         raise InputError(f"model {name}: must be a functional Keras model, or a built Sequential one")
     if len(inputs) != 1 or len(outputs) != 1:
-        raise InputError(f"model {name}: must have one input and one output, got {len(inputs)} and {len(outputs)}")
+        advice = "; call a method of skylight.attribution with a list of inputs" if len(inputs) > 1 else ""
+        counts = f"{len(inputs)} and {len(outputs)}"
+        raise InputError(f"model {name}: must have one input and one output, got {counts}{advice}")
     if len(outputs[0].shape) != 2:
         raise InputError(f"model {name}: the output must have shape (N, K), got {outputs[0].shape}")
     return inputs[0], outputs[0]
@@ -370,15 +378,25 @@ def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     InputError
         If the model does not take inputs of this shape, or a value is NaN or infinite.
     """
+    return as_input("inputs", inputs, _ends(model)[0].shape, f"model {model.name}")
+
+
+def as_input(name: str, inputs: np.ndarray, expected: tuple[int | None, ...], owner: str) -> np.ndarray:
+    """Return an array as float32 of an expected shape, with ``None`` for sizes that are not fixed.
+
+    Raises
+    ------
+    InputError
+        If it has another shape, or a value is NaN or infinite.
+    """
     inputs = np.asarray(inputs, dtype=np.float32)
-    expected = _ends(model)[0].shape
     fits = len(inputs.shape) == len(expected) and all(
         want in (None, got) for want, got in zip(expected[1:], inputs.shape[1:], strict=True)
     )
     if not fits:
         shape = ", ".join(str(size) for size in expected[1:])
-        raise InputError(f"inputs: model {model.name} takes (N, {shape}), got {inputs.shape}")
-    refuse_not_finite("inputs", inputs)
+        raise InputError(f"{name}: {owner} takes (N, {shape}), got {inputs.shape}")
+    refuse_not_finite(name, inputs)
     return inputs
 
 

@@ -27,6 +27,7 @@ from skylight.attribution.scoring import (
     resolve,
     score_model,
 )
+from skylight.attribution.several_inputs import jointly, takes_several_inputs
 from skylight.errors import InputError
 
 
@@ -43,6 +44,7 @@ def background(inputs: np.ndarray, size: int, seed: int) -> np.ndarray:
     return inputs[np.sort(np.random.default_rng(seed).choice(len(inputs), size, replace=False))]
 
 
+@takes_several_inputs(jointly)
 def deep_shap(
     model: keras.Model,
     inputs: np.ndarray,
@@ -476,6 +478,7 @@ _MAXIMA = (
 )
 
 
+@takes_several_inputs(jointly)
 def gradient_shap(
     model: keras.Model,
     inputs: np.ndarray,

@@ -60,6 +60,7 @@ from skylight.attribution.scoring import (
     resolve,
     score_model,
 )
+from skylight.attribution.several_inputs import jointly, takes_several_inputs
 
 __all__ = [
     "FIRST",
@@ -91,6 +92,7 @@ __all__ = [
 ]
 
 
+@takes_several_inputs(jointly)
 def lrp(
     model: keras.Model,
     inputs: np.ndarray,
@@ -178,6 +180,7 @@ def lrp(
     return over_batches(cached_per_model(model, _relevance_of_inputs, *how), inputs, classes, batch_size=batch_size)
 
 
+@takes_several_inputs(jointly)
 def lrp_layerwise(
     model: keras.Model,
     inputs: np.ndarray,

@@ -30,6 +30,7 @@ from skylight.attribution.relevance.rules import (
     WSquare,
     ZBox,
 )
+from skylight.attribution.several_inputs import Unpack
 from skylight.errors import InputError
 
 Key = str | type | tuple[type, ...]
@@ -198,12 +199,17 @@ def check_bounds(graph: Graph, rules: list[Rule], images: np.ndarray) -> None:
     InputError
         If they are not.
     """
-    unchanged = {0}
+    pixels = {0: [images]}  # of the values that hold nothing but unchanged pixels
     for step, rule in zip(graph.steps, rules, strict=True):
-        if isinstance(step.part, Rearrange) and unchanged.issuperset(step.inputs):
-            unchanged.add(step.output)
-        if isinstance(rule, ZBox) and step.weighted and unchanged.issuperset(step.inputs):
-            outside = (images < np.float32(rule.low)) | (images > np.float32(rule.high))
+        if not pixels.keys() >= set(step.inputs):
+            continue
+        seen = [each for value in step.inputs for each in pixels[value]]
+        if isinstance(step.layer, Unpack):
+            pixels[step.output] = [each[:, step.layer.columns] for each in seen]
+        elif isinstance(step.part, Rearrange):
+            pixels[step.output] = seen
+        for each in seen if isinstance(rule, ZBox) and step.weighted else []:
+            outside = (each < np.float32(rule.low)) | (each > np.float32(rule.high))
             if outside.any():
-                value, bounds = images[outside][0], f"{rule.low} and {rule.high}"
+                value, bounds = each[outside][0], f"{rule.low} and {rule.high}"
                 raise InputError(f"inputs: must lie between {bounds}, the bounds of zbox, got {value}")

@@ -31,6 +31,7 @@ from skylight.attribution.relevance.parts import (
     unit,
     variables,
 )
+from skylight.attribution.several_inputs import Unpack
 from skylight.errors import InputError
 from skylight.networks import rotation
 from skylight.networks.normalization import FusedBatchNormalization
@@ -502,4 +503,5 @@ _LAYERS: dict[type, Any] = {
     layers.UpSampling3D: "rearrangement",
     rotation.QuarterTurns: "rearrangement",
     rotation.JoinRotations: "rearrangement",
+    Unpack: "rearrangement",
 }
