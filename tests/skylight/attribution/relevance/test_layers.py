@@ -450,16 +450,6 @@ def test_a_nested_model_with_two_outputs(rng):
         assert ("backbone[1]" in values) == both and ("backbone/other" in values) == both
 
 
-@pytest.mark.parametrize("make", [layers.Conv2D, layers.GlobalAveragePooling2D, layers.UpSampling2D])
-def test_channels_first_is_refused(make, rng):
-    image = keras.Input((2, 6, 6))
-    options = {"filters": 2, "kernel_size": 2} if make is layers.Conv2D else {}
-    options |= {"size": 2} if make is layers.UpSampling2D else {}
-    node = layers_node_of(make(name="first", data_format="channels_first", **options), image)
-    with pytest.raises(InputError, match="layer first: channels_first is not supported by LRP, only channels_last"):
-        program(node)
-
-
 def layers_node_of(layer, image):
     layer(image)
     return layer._inbound_nodes[-1]
