@@ -29,7 +29,7 @@ def _of_all_inputs(method: Callable, model: keras.Model, inputs: Inputs, options
     ``groups`` holds for all inputs, or there is one for each in a list or dict by the names of the inputs.
     """
     groups = inputs.each("groups", options["groups"])
-    each = [_labels(own, array.shape) for own, array in zip(groups, inputs.arrays, strict=True)]
+    each = [group_labels(own, array.shape) for own, array in zip(groups, inputs.arrays, strict=True)]
     rows, start = max(len(labels) for labels, _ in each), 0
     numbers = []
     for (labels, counts), shape in zip(each, inputs.shapes, strict=True):
@@ -111,7 +111,7 @@ def kernel_shap(
     """
     inputs, classes, ask = resolve_any(model, inputs, targets, score, against, batch_size)
     background = _images("background", background, inputs)
-    labels, counts = _labels(groups, inputs.shape)
+    labels, counts = group_labels(groups, inputs.shape)
     maps = np.zeros((len(inputs), *labels.shape[1:]), np.float32)
     for count in np.unique(counts[: len(inputs)]):  # superpixels: not the same number in each image
         rows = np.flatnonzero(np.broadcast_to(counts, len(inputs)) == count)
@@ -123,7 +123,7 @@ def kernel_shap(
             *(ask, inputs[rows], classes[rows], own, known, background, batch_size),
         )
         values = shapley_values(members, weights, scores[:, 2:], scores[:, 0], scores[:, 1])
-        maps[rows] = _spread(values, own)
+        maps[rows] = spread(values, own)
     return maps
 
 
@@ -242,7 +242,7 @@ def _scores(
     return sums / len(background)
 
 
-def _spread(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def spread(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Divide the values (N, G) of groups equally between their pixels, given as labels (N or 1, ...)."""
     flat = np.broadcast_to(labels.reshape(len(labels), -1), (len(values), labels[0].size))
     sizes = np.stack([np.bincount(row, minlength=values.shape[1]) for row in flat])
@@ -262,7 +262,7 @@ def _images(name: str, background: float | np.ndarray, inputs: np.ndarray) -> np
     return images
 
 
-def _labels(groups: Groups, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def group_labels(groups: Groups, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return the group of each pixel or channel, counted from 0, and the number of groups.
 
     Parameters

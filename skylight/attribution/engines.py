@@ -30,6 +30,7 @@ from tensorflow.python.eager import execute
 
 from skylight.attribution.activations import layer_outputs
 from skylight.attribution.cam import spatial_layer
+from skylight.attribution.coalitions import Groups, group_labels, spread
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     Score,
@@ -276,27 +277,33 @@ def _kernel_shap(
     inputs: np.ndarray,
     targets: Any = None,
     *,
+    groups: Groups = None,
     background: float | np.ndarray = 0.0,
-    samples: int | None = None,
+    samples: int = 2048,
     seed: int = 0,
     score: str | None = None,
     against: Any = None,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int = 256,
 ) -> np.ndarray:
-    """``shap.KernelExplainer`` over all values of an image, by least squares without selection of features."""
+    """``shap.KernelExplainer`` of which groups are visible, by least squares without selection of groups."""
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
+    references, (labels, counts) = resolve_background(inputs, background), group_labels(groups, inputs.shape)
+    run = cached_per_model(model, scores_of, kind)
+    maps = np.zeros((len(inputs), *labels.shape[1:]), np.float32)
+    for index, image in enumerate(inputs):
+        own, count = labels[index % len(labels)], int(counts[index % len(counts)])
 
-    def values(network: keras.Model, references: np.ndarray, images: np.ndarray) -> np.ndarray:
-        run = cached_per_model(network, scores_of, Score("logit", "linear"))
+        def mean_scores(visible: np.ndarray, own=own, image=image, index=index) -> np.ndarray:
+            shown = visible[:, own] > 0
+            mixed = np.where(shown[:, None], image, references).reshape(-1, *image.shape)
+            asked = np.repeat(classes[index : index + 1], len(mixed), axis=0)
+            return over_batches(run, mixed, asked, batch_size=batch_size).reshape(len(visible), -1).mean(axis=1)
 
-        def scores(rows: np.ndarray) -> np.ndarray:
-            rows = rows.reshape(-1, *images.shape[1:]).astype(np.float32)
-            return over_batches(run, rows, np.tile(np.int32([0, -1]), (len(rows), 1)), batch_size=batch_size)
-
-        explainer = _shap().KernelExplainer(scores, references.reshape(len(references), -1))
-        flat = images.reshape(len(images), -1)
-        return explainer.shap_values(flat, nsamples=samples or "auto", l1_reg=0, silent=True).reshape(*images.shape, 1)
-
-    return _shap_maps(values, model, inputs, targets, background, score, against, batch_size, seed)
+        with _library("shap", model, seed):
+            explainer = _shap().KernelExplainer(mean_scores, np.zeros((1, count)))
+            values = explainer.shap_values(np.ones((1, count)), nsamples=samples, l1_reg=0, silent=True)
+        maps[index] = spread(values.reshape(1, count), own[None])[0]
+    return maps
 
 
 def _shap_maps(
