@@ -317,7 +317,9 @@ def map_of_each_method(title: str, image: np.ndarray, maps: Mapping[str, np.ndar
     for ax in axes[-5:]:
         ax.tick_params(axis="x", labelbottom=True)
     name_axes(figure)
-    title = f"what explains the {plotting.SCORE_TITLES[score]} of the class (blanking, RISE, Score-CAM: its probability)"
+    title = (
+        f"what explains the {plotting.SCORE_TITLES[score]} of the class (blanking, RISE, Score-CAM: its probability)"
+    )
     figure.suptitle(title, fontsize=10)
     return figure
 
