@@ -24,7 +24,7 @@ from skylight.attribution.relevance import AlphaBeta, Epsilon
 from skylight.attribution.relevance.canonizers import fold
 from skylight.attribution.relevance.graph import Graph, Step, walk
 from skylight.attribution.relevance.layers import Elementwise, Linear, MaxPool, Sum
-from skylight.attribution.scoring import images_spec, score_model, target_scores
+from skylight.attribution.scoring import images_spec, score_model
 from skylight.networks.applications import backbone
 from skylight.networks.vgg6 import vgg6
 
@@ -76,7 +76,7 @@ def against_ideal(name: str, model: keras.Model, images: np.ndarray, targets: np
     def forward_and_backward(images, targets):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            explained = target_scores(scores(images, training=False), targets)
+            explained = tf.gather(scores(images, training=False), targets, axis=1, batch_dims=1)
         return tape.gradient(explained, images)
 
     seconds = medians(

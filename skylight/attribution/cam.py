@@ -10,17 +10,16 @@ import tensorflow as tf
 from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
-    TARGETS,
+    CLASSES,
+    NUMBERS,
+    Score,
     cached_per_model,
     images_spec,
     layer_outputs,
-    output_model,
     over_batches,
     over_variants,
-    resolve_inputs,
-    resolve_targets,
+    resolve,
     score_model,
-    target_scores,
 )
 from skylight.errors import InputError
 
@@ -31,6 +30,8 @@ def gradcam(
     targets: Any = None,
     *,
     layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391).
@@ -46,6 +47,11 @@ def gradcam(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
@@ -61,7 +67,7 @@ def gradcam(
     InputError
         If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
-    return _cam(_gradcam, model, inputs, targets, layer, batch_size)
+    return _cam(_gradcam, model, inputs, targets, score, against, layer, batch_size)
 
 
 def gradcam_plus_plus(
@@ -70,6 +76,8 @@ def gradcam_plus_plus(
     targets: Any = None,
     *,
     layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Grad-CAM++ (Chattopadhyay et al. 2018, arXiv:1710.11063).
@@ -86,6 +94,11 @@ def gradcam_plus_plus(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
@@ -101,7 +114,7 @@ def gradcam_plus_plus(
     InputError
         If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
-    return _cam(_gradcam_plus_plus, model, inputs, targets, layer, batch_size)
+    return _cam(_gradcam_plus_plus, model, inputs, targets, score, against, layer, batch_size)
 
 
 def layercam(
@@ -110,6 +123,8 @@ def layercam(
     targets: Any = None,
     *,
     layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """LayerCAM (Jiang et al. 2021, IEEE TIP 30, 5875): each activation is weighted by its own positive gradient.
@@ -124,6 +139,11 @@ def layercam(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
@@ -139,7 +159,7 @@ def layercam(
     InputError
         If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
-    return _cam(_layercam, model, inputs, targets, layer, batch_size)
+    return _cam(_layercam, model, inputs, targets, score, against, layer, batch_size)
 
 
 def scorecam(
@@ -148,12 +168,14 @@ def scorecam(
     targets: Any = None,
     *,
     layer: str | None = None,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Score-CAM (Wang et al. 2020, arXiv:1910.01279): no gradient, one forward pass per channel.
 
     Each channel of the activations, resized to the size of the input and scaled to 0 ... 1, masks the input. The
-    weight of the channel is the model's output for the masked input (a probability, for a classifier). As in the
+    weight of the channel is the score of the masked input, which is the probability by default. As in the
     authors' code, the output for an empty input is not subtracted.
 
     Parameters
@@ -164,6 +186,11 @@ def scorecam(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the probability, as published.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     layer : str or None
         Name of a layer with an output (N, h, w, k); ``None`` for the last one that has such an output.
     batch_size : int
@@ -180,14 +207,13 @@ def scorecam(
         If the layer does not exist or has no spatial output, or the model, inputs or targets are invalid.
     """
     layer = spatial_layer(model, layer)
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size, "probability")
     activations = over_batches(cached_per_model(model, _activations, layer), inputs, batch_size=batch_size)
     channels = activations.shape[1]
     weights = np.empty(len(inputs) * channels, np.float32)
     for _, pairs, answers in over_variants(
-        cached_per_model(model, _masked_answers),
-        *(inputs, activations, targets),
+        cached_per_model(model, _masked_answers, kind),
+        *(inputs, activations, classes),
         variants=channels,
         batch_size=batch_size,
         label="scorecam",
@@ -214,24 +240,23 @@ def _layercam(activations: tf.Tensor, gradients: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(tf.reduce_sum(tf.nn.relu(gradients) * activations, axis=3, keepdims=True))
 
 
-def _cam(combine: Callable, model, inputs, targets, layer, batch_size) -> np.ndarray:
+def _cam(combine: Callable, model, inputs, targets, score, against, layer, batch_size) -> np.ndarray:
     layer = spatial_layer(model, layer)
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
-    run = cached_per_model(model, _compiled, combine, layer)
-    return over_batches(run, inputs, targets, batch_size=batch_size, label=combine.__name__[1:])
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
+    run = cached_per_model(model, _compiled, kind, combine, layer)
+    return over_batches(run, inputs, classes, batch_size=batch_size, label=combine.__name__[1:])
 
 
-def _compiled(model: keras.Model, combine: Callable, layer: str) -> Callable:
-    """Compile images (B, H, W, C), targets (B,) -> maps (B, H, W, 1)."""
+def _compiled(model: keras.Model, score: Score, combine: Callable, layer: str) -> Callable:
+    """Compile images (B, H, W, C), classes (B, 2) -> maps (B, H, W, 1)."""
     network = _activations_and_scores(model, layer)
 
-    @tf.function(input_signature=[images_spec(model), TARGETS])
-    def run(images, targets):
+    @tf.function(input_signature=[images_spec(model), CLASSES])
+    def run(images, classes):
         with cheap_gradients():
-            activations, scores = network(images, training=False)
-            score = target_scores(scores, targets)
-        maps = combine(activations, gradient(score, activations))
+            activations, logits = network(images, training=False)
+            scores = score(logits, classes)
+        maps = combine(activations, gradient(scores, activations))
         return tf.image.resize(maps, tf.shape(images)[1:3])
 
     return run
@@ -248,18 +273,18 @@ def _activations(model: keras.Model, layer: str) -> Callable:
     return run
 
 
-def _masked_answers(model: keras.Model) -> Callable:
-    """Compile images, activations (n, k, h, w), targets (n,), rows, channels -> outputs for the masked images."""
-    outputs = output_model(model)
+def _masked_answers(model: keras.Model, score: Score) -> Callable:
+    """Compile images, activations (n, k, h, w), classes (n, 2), rows, channels -> scores of the masked images."""
+    logits = score_model(model)
     activations = tf.TensorSpec([None] * 4)
 
-    @tf.function(input_signature=[images_spec(model), activations, TARGETS, TARGETS, TARGETS])
-    def run(images, activations, targets, rows, channels):
+    @tf.function(input_signature=[images_spec(model), activations, CLASSES, NUMBERS, NUMBERS])
+    def run(images, activations, classes, rows, channels):
         masks = tf.gather_nd(activations, tf.stack([rows, channels], axis=1))[..., None]
         masks = tf.image.resize(masks, tf.shape(images)[1:3])
         low, high = (some(masks, axis=(1, 2, 3), keepdims=True) for some in (tf.reduce_min, tf.reduce_max))
         masks = tf.math.divide_no_nan(masks - low, high - low)
-        return target_scores(outputs(tf.gather(images, rows) * masks, training=False), tf.gather(targets, rows))
+        return score(logits(tf.gather(images, rows) * masks, training=False), tf.gather(classes, rows))
 
     return run
 

@@ -10,25 +10,32 @@ import tensorflow as tf
 from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
-    TARGETS,
+    CLASSES,
+    NUMBERS,
+    Score,
     cached_per_model,
-    class_scores,
     clone_layer,
     clone_model_with,
     images_spec,
     over_batches,
     over_variants,
+    resolve,
     resolve_baseline,
     resolve_inputs,
-    resolve_targets,
     score_model,
-    target_scores,
+    scores_of,
 )
 from skylight.errors import InputError
 
 
 def saliency(
-    model: keras.Model, inputs: np.ndarray, targets: Any = None, *, batch_size: int = BATCH_SIZE
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Absolute gradient of the score (Simonyan et al. 2014, arXiv:1312.6034).
 
@@ -40,6 +47,11 @@ def saliency(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     batch_size : int
         Number of images per batch.
 
@@ -53,11 +65,17 @@ def saliency(
     InputError
         If the model, inputs or targets are invalid (see `skylight.attribution.scoring`).
     """
-    return np.abs(_gradients(model, inputs, targets, batch_size, "saliency"))
+    return np.abs(_gradients(model, inputs, targets, score, against, batch_size, "saliency"))
 
 
 def gradient_x_input(
-    model: keras.Model, inputs: np.ndarray, targets: Any = None, *, batch_size: int = BATCH_SIZE
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Gradient of the score times the input (Shrikumar et al. 2016, arXiv:1605.01713).
 
@@ -69,6 +87,11 @@ def gradient_x_input(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     batch_size : int
         Number of images per batch.
 
@@ -83,7 +106,7 @@ def gradient_x_input(
         If the model, inputs or targets are invalid.
     """
     inputs = resolve_inputs(model, inputs)
-    return inputs * _gradients(model, inputs, targets, batch_size, "gradient_x_input")
+    return inputs * _gradients(model, inputs, targets, score, against, batch_size, "gradient_x_input")
 
 
 def smoothgrad(
@@ -94,6 +117,8 @@ def smoothgrad(
     samples: int = 50,
     noise: float = 0.2,
     seed: int = 0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """SmoothGrad (Smilkov et al. 2017, arXiv:1706.03825): mean saliency over noisy copies of the input.
@@ -109,6 +134,11 @@ def smoothgrad(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     samples : int
         Noisy copies of each image.
     noise : float
@@ -130,7 +160,7 @@ def smoothgrad(
     InputError
         If samples is below 1 or noise negative, or the model, inputs or targets are invalid.
     """
-    return _mean_over_noise(tf.abs, model, inputs, targets, samples, noise, seed, batch_size)
+    return _mean_over_noise(tf.abs, model, inputs, targets, score, against, samples, noise, seed, batch_size)
 
 
 def vargrad(
@@ -141,6 +171,8 @@ def vargrad(
     samples: int = 50,
     noise: float = 0.2,
     seed: int = 0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """VarGrad (Adebayo et al. 2018, arXiv:1810.03307): variance of the gradient over noisy copies of the input.
@@ -153,6 +185,11 @@ def vargrad(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     samples : int
         Noisy copies of each image, at least 2.
     noise : float
@@ -174,7 +211,7 @@ def vargrad(
     """
     if samples < 2:
         raise InputError(f"samples: must be at least 2, got {samples}")
-    moments = _mean_over_noise(_moments, model, inputs, targets, samples, noise, seed, batch_size)
+    moments = _mean_over_noise(_moments, model, inputs, targets, score, against, samples, noise, seed, batch_size)
     return np.maximum(moments[..., 1] - moments[..., 0] ** 2, 0).astype(np.float32)
 
 
@@ -185,6 +222,8 @@ def integrated_gradients(
     *,
     baseline: float | np.ndarray = 0.0,
     steps: int = 50,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1).
@@ -199,6 +238,11 @@ def integrated_gradients(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     baseline : float or array
         Where the line starts: a constant image, one image (H, W, C), or one for each input (N, H, W, C).
     steps : int
@@ -218,13 +262,12 @@ def integrated_gradients(
     """
     if steps < 1:
         raise InputError(f"steps: must be at least 1, got {steps}")
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
     start = resolve_baseline(inputs, baseline)
-    run = cached_per_model(model, _path_gradients, steps)
+    run = cached_per_model(model, _path_gradients, kind, steps)
     total = np.zeros_like(inputs)
     for rows, _, sums in over_variants(
-        run, inputs, start, targets, variants=steps, batch_size=batch_size, label="integrated_gradients"
+        run, inputs, start, classes, variants=steps, batch_size=batch_size, label="integrated_gradients"
     ):
         total[rows] += sums
     return (inputs - start) * total / np.float32(steps)
@@ -237,13 +280,15 @@ def completeness_gap(
     maps: np.ndarray,
     *,
     baseline: float | np.ndarray = 0.0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Compute the score of the input, minus that of the baseline, minus the sum of the map: what the map leaves out.
 
     Parameters
     ----------
-    model, inputs, targets, baseline, batch_size
+    model, inputs, targets, baseline, score, against, batch_size
         The same as in the call of `integrated_gradients`.
     maps : array
         (N, H, W, C), the result of that call.
@@ -258,18 +303,23 @@ def completeness_gap(
     InputError
         If the model, inputs, targets or baseline are invalid.
     """
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
-    scores = [
-        over_batches(cached_per_model(model, class_scores), images, batch_size=batch_size)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
+    run = cached_per_model(model, scores_of, kind)
+    here, there = (
+        over_batches(run, images, classes, batch_size=batch_size)
         for images in (inputs, resolve_baseline(inputs, baseline))
-    ]
-    change = np.take_along_axis(scores[0] - scores[1], targets[:, None], axis=1)[:, 0]
-    return change - maps.sum(axis=tuple(range(1, maps.ndim)))
+    )
+    return here - there - maps.sum(axis=tuple(range(1, maps.ndim)))
 
 
 def guided_backpropagation(
-    model: keras.Model, inputs: np.ndarray, targets: Any = None, *, batch_size: int = BATCH_SIZE
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Guided backpropagation (Springenberg et al. 2015, arXiv:1412.6806).
 
@@ -284,6 +334,11 @@ def guided_backpropagation(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     batch_size : int
         Number of images per batch.
 
@@ -297,11 +352,17 @@ def guided_backpropagation(
     InputError
         If the model has no ReLU, or the model, inputs or targets are invalid.
     """
-    return _gradients(model, inputs, targets, batch_size, "guided_backpropagation", _guided)
+    return _gradients(model, inputs, targets, score, against, batch_size, "guided_backpropagation", _guided)
 
 
 def deconvnet(
-    model: keras.Model, inputs: np.ndarray, targets: Any = None, *, batch_size: int = BATCH_SIZE
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    *,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Deconvolutional network (Zeiler & Fergus 2014, arXiv:1311.2901).
 
@@ -316,6 +377,11 @@ def deconvnet(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     batch_size : int
         Number of images per batch.
 
@@ -329,51 +395,53 @@ def deconvnet(
     InputError
         If the model has no ReLU, or the model, inputs or targets are invalid.
     """
-    return _gradients(model, inputs, targets, batch_size, "deconvnet", _deconvolving)
+    return _gradients(model, inputs, targets, score, against, batch_size, "deconvnet", _deconvolving)
 
 
-def _gradients(model, inputs, targets, batch_size, label, network: Callable = score_model) -> np.ndarray:
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
-    run = cached_per_model(model, _gradient, network)
-    return over_batches(run, inputs, targets, batch_size=batch_size, label=label)
+def _gradients(
+    model, inputs, targets, score, against, batch_size, label, network: Callable = score_model
+) -> np.ndarray:
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
+    run = cached_per_model(model, _gradient, kind, network)
+    return over_batches(run, inputs, classes, batch_size=batch_size, label=label)
 
 
-def _gradient(model: keras.Model, network: Callable) -> Callable:
-    """Compile images (B, H, W, C), targets (B,) -> gradients (B, H, W, C)."""
-    scores = network(model)
+def _gradient(model: keras.Model, score: Score, network: Callable) -> Callable:
+    """Compile images (B, H, W, C), classes (B, 2) -> gradients (B, H, W, C)."""
+    logits = network(model)
 
-    @tf.function(input_signature=[images_spec(model), TARGETS])
-    def run(images, targets):
-        return score_gradient(scores, images, targets)
+    @tf.function(input_signature=[images_spec(model), CLASSES])
+    def run(images, classes):
+        return score_gradient(logits, score, images, classes)
 
     return run
 
 
-def score_gradient(scores: keras.Model, images: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of the targets' scores with respect to the images. Only for use inside a ``tf.function``."""
+def score_gradient(logits: keras.Model, score: Score, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Return the gradient of the scores with respect to the images. Only for use inside a ``tf.function``."""
     with cheap_gradients():
-        score = target_scores(scores(images, training=False), targets)
-    return gradient(score, images)
+        scores = score(logits(images, training=False), classes)
+    return gradient(scores, images)
 
 
-def _mean_over_noise(statistic: Callable, model, inputs, targets, samples, noise, seed, batch_size) -> np.ndarray:
+def _mean_over_noise(
+    statistic: Callable, model, inputs, targets, score, against, samples, noise, seed, batch_size
+) -> np.ndarray:
     """Compute the mean of ``statistic(gradients)`` over the noisy copies of each image."""
     if samples < 1:
         raise InputError(f"samples: must be at least 1, got {samples}")
     if not noise >= 0:
         raise InputError(f"noise: must be at least 0, got {noise}")
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
     axes = tuple(range(1, inputs.ndim))
     spread = np.float32(noise) * np.ptp(inputs, axis=axes, keepdims=True)
     firsts = np.arange(len(inputs), dtype=np.int64) * samples
-    compiled = cached_per_model(model, _noisy_gradients, statistic)
+    compiled = cached_per_model(model, _noisy_gradients, kind, statistic)
     like = statistic(tf.zeros([0, *inputs.shape[1:]])).numpy()
     means = np.zeros((len(inputs), *like.shape[1:]), like.dtype)
     for rows, _, sums in over_variants(
         lambda *some: compiled(np.int64(seed), *some),
-        *(inputs, spread, firsts, targets),
+        *(inputs, spread, firsts, classes),
         variants=samples,
         batch_size=batch_size,
         label="noisy gradients",
@@ -382,22 +450,22 @@ def _mean_over_noise(statistic: Callable, model, inputs, targets, samples, noise
     return means
 
 
-def _noisy_gradients(model: keras.Model, statistic: Callable) -> Callable:
-    """Compile seed, images, spread (k, 1, 1, 1), first copies (k,), targets, rows, samples -> sums by image."""
-    scores = score_model(model)
+def _noisy_gradients(model: keras.Model, score: Score, statistic: Callable) -> Callable:
+    """Compile seed, images, spread (k, 1, 1, 1), first copies (k,), classes, rows, samples -> sums by image."""
+    logits = score_model(model)
     images = images_spec(model)
     spreads = tf.TensorSpec([None] + [1] * (images.shape.rank - 1))
     seed, firsts = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
 
-    @tf.function(input_signature=[seed, images, spreads, firsts, TARGETS, TARGETS, TARGETS])
-    def run(seed, images, spread, firsts, targets, rows, samples):
+    @tf.function(input_signature=[seed, images, spreads, firsts, CLASSES, NUMBERS, NUMBERS])
+    def run(seed, images, spread, firsts, classes, rows, samples):
         noise = tf.map_fn(
             lambda copy: tf.random.stateless_normal(tf.shape(images)[1:], tf.stack([seed, copy])),
             tf.gather(firsts, rows) + tf.cast(samples, tf.int64),
             fn_output_signature=tf.float32,
         )
         copies = tf.gather(images, rows) + tf.gather(spread, rows) * tf.ensure_shape(noise, images.shape)
-        return tf.math.segment_sum(statistic(score_gradient(scores, copies, tf.gather(targets, rows))), rows)
+        return tf.math.segment_sum(statistic(score_gradient(logits, score, copies, tf.gather(classes, rows))), rows)
 
     return run
 
@@ -408,16 +476,16 @@ def _moments(gradients: tf.Tensor) -> tf.Tensor:
     return tf.stack([gradients, gradients**2], axis=-1)
 
 
-def _path_gradients(model: keras.Model, steps: int) -> Callable:
-    """Compile images, starts (k, ...), targets (k,), rows, points -> sums of the gradients by image."""
-    scores = score_model(model)
+def _path_gradients(model: keras.Model, score: Score, steps: int) -> Callable:
+    """Compile images, starts (k, ...), classes (k, 2), rows, points -> sums of the gradients by image."""
+    logits = score_model(model)
 
-    @tf.function(input_signature=[images_spec(model), images_spec(model), TARGETS, TARGETS, TARGETS])
-    def run(images, starts, targets, rows, points):
+    @tf.function(input_signature=[images_spec(model), images_spec(model), CLASSES, NUMBERS, NUMBERS])
+    def run(images, starts, classes, rows, points):
         along = (tf.cast(points, tf.float32) + 0.5) / steps
         along = tf.reshape(along, [-1] + [1] * (images.shape.rank - 1))
-        images, starts, targets = (tf.gather(some, rows) for some in (images, starts, targets))
-        gradients = score_gradient(scores, starts + along * (images - starts), targets)
+        images, starts, classes = (tf.gather(some, rows) for some in (images, starts, classes))
+        gradients = score_gradient(logits, score, starts + along * (images - starts), classes)
         return tf.math.segment_sum(gradients, rows)
 
     return run

@@ -9,16 +9,17 @@ import tensorflow as tf
 
 from skylight.attribution.locality import changed_answers, local_layers
 from skylight.attribution.scoring import (
-    TARGETS,
+    CLASSES,
+    NUMBERS,
+    Score,
     cached_per_model,
     images_spec,
     output_model,
     over_batches,
     over_variants,
-    resolve_inputs,
-    resolve_targets,
+    resolve,
     score_model,
-    target_scores,
+    scores_of,
 )
 from skylight.errors import InputError
 
@@ -29,6 +30,8 @@ def blanking(
     targets: Any = None,
     *,
     value: float = 0.0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = 256,
 ) -> np.ndarray:
     """Blanking (Mahabal et al. 2017): decrease of the probability when one cell is blanked, for each cell in turn.
@@ -36,12 +39,16 @@ def blanking(
     Parameters
     ----------
     model : keras.Model
-        Functional model; it is not changed. Unlike other methods, this one explains the output (a probability, for a
-        classifier), not the score.
+        Functional model; it is not changed.
     inputs : array
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the probability, as published.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     value : float
         Value of a blanked cell, in all channels.
     batch_size : int
@@ -50,7 +57,7 @@ def blanking(
     Returns
     -------
     array
-        (N, H, W, 1) float32: probability of the intact image minus that of the image with this cell blanked.
+        (N, H, W, 1) float32: score of the intact image minus that of the image with this cell blanked.
         Above 0 where the cell is evidence for the class.
 
     Raises
@@ -58,7 +65,10 @@ def blanking(
     InputError
         If the model, inputs or targets are invalid.
     """
-    drops = _drops(model, output_model, inputs, targets, (1, 1), (1, 1), value, batch_size, "blanking")
+    drops = _drops(
+        *(model, *resolve(model, inputs, targets, score, against, batch_size, "probability")),
+        *((1, 1), (1, 1), value, batch_size, "blanking"),
+    )
     return drops.reshape(*np.shape(inputs)[:3], 1)
 
 
@@ -70,6 +80,8 @@ def patch_occlusion(
     patch: int | tuple[int, int] = 5,
     stride: int | tuple[int, int] = 1,
     value: float = 0.0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = 256,
 ) -> np.ndarray:
     """Occlusion (Zeiler & Fergus 2014, arXiv:1311.2901): decrease of the score when a window is covered.
@@ -84,6 +96,11 @@ def patch_occlusion(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     patch, stride : int or (int, int)
         Size of a window, and distance between the starts of two windows, in pixels: rows, columns. The stride is at
         most the patch.
@@ -103,10 +120,10 @@ def patch_occlusion(
     InputError
         If patch or stride is out of range, or the model, inputs or targets are invalid.
     """
-    inputs = resolve_inputs(model, inputs)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
     patch = _pair("patch", patch, inputs.shape[1:3])
     stride = _pair("stride", stride, patch)
-    drops = _drops(model, score_model, inputs, targets, patch, stride, value, batch_size, "patch_occlusion")
+    drops = _drops(model, inputs, classes, kind, patch, stride, value, batch_size, "patch_occlusion")
     total, covering = np.zeros(inputs.shape[:3], np.float32), np.zeros(inputs.shape[1:3], np.float32)
     for row, column in np.ndindex(drops.shape[1:]):
         window = (
@@ -127,6 +144,8 @@ def rise(
     cells: int = 7,
     kept: float = 0.5,
     seed: int = 0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = 64,
 ) -> np.ndarray:
     """RISE (Petsiuk et al. 2018, arXiv:1806.07421): mean of random masks, weighted by the output for the masked image.
@@ -137,11 +156,16 @@ def rise(
     Parameters
     ----------
     model : keras.Model
-        Functional model; it is not changed. Its output (a probability, for a classifier) is explained.
+        Functional model; it is not changed.
     inputs : array
         (N, H, W, C) images; masked pixels become 0.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the probability, as published.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     masks : int
         Number of masks per image; 4000 to 8000 in the paper.
     cells : int
@@ -169,13 +193,12 @@ def rise(
             raise InputError(f"{name}: must be at least 1, got {number}")
     if not 0 < kept < 1:
         raise InputError(f"kept: must be between 0 and 1, got {kept}")
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
-    compiled = cached_per_model(model, _masked_sums, cells)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size, "probability")
+    compiled = cached_per_model(model, _masked_sums, kind, cells)
     maps = np.zeros((*inputs.shape[:3], 1), np.float32)
     for rows, _, sums in over_variants(
         lambda *some: compiled(np.int64(seed), np.float32(kept), *some),
-        *(inputs, targets),
+        *(inputs, classes),
         variants=masks,
         batch_size=batch_size,
         label="rise",
@@ -230,44 +253,31 @@ def _pair(name: str, sides: int | tuple[int, int], limits: tuple[int, int]) -> t
     return sides
 
 
-def _drops(model, network, inputs, targets, patch, stride, value, batch_size, label) -> np.ndarray:
-    """Compute the decrease of the output when a window is set to ``value``: (N, window rows, window columns)."""
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets, batch_size)
+def _drops(model, inputs, classes, score, patch, stride, value, batch_size, label) -> np.ndarray:
+    """Compute the decrease of the score when a window is set to ``value``: (N, window rows, window columns)."""
     height, width = (
         1 + max(0, -(-(size - side) // step)) for size, side, step in zip(inputs.shape[1:3], patch, stride, strict=True)
     )
     intact = over_batches(
-        cached_per_model(model, _answers, network), inputs, targets, batch_size=batch_size, label=label
+        cached_per_model(model, scores_of, score), inputs, classes, batch_size=batch_size, label=label
     )
-    run = cached_per_model(model, _occluded, network, patch, stride, width, float(value))
+    run = cached_per_model(model, _occluded, score, patch, stride, width, float(value))
     drops = np.empty((len(inputs), height * width), np.float32)
     flat = drops.reshape(-1)
     for _, pairs, answers in over_variants(
-        run, inputs, targets, variants=height * width, batch_size=batch_size, label=label
+        run, inputs, classes, variants=height * width, batch_size=batch_size, label=label
     ):
         flat[pairs] = answers
     return (intact[:, None] - drops).reshape(len(inputs), height, width)
 
 
-def _answers(model: keras.Model, network: Callable) -> Callable:
-    """Compile images (B, H, W, C), targets (B,) -> the network's outputs for the targets (B,)."""
-    network = network(model)
-
-    @tf.function(input_signature=[images_spec(model), TARGETS])
-    def run(images, targets):
-        return target_scores(network(images, training=False), targets)
-
-    return run
-
-
-def _occluded(model: keras.Model, network: Callable, patch, stride, columns: int, value: float) -> Callable:
-    """Compile images, targets, rows (B,), windows (B,) -> outputs (B,) with window number ``windows`` occluded."""
-    network = network(model)
+def _occluded(model: keras.Model, score: Score, patch, stride, columns: int, value: float) -> Callable:
+    """Compile images, classes, rows (B,), windows (B,) -> scores (B,) with window number ``windows`` occluded."""
+    network = score_model(model)
     local = local_layers(network, patch)
 
-    @tf.function(input_signature=[images_spec(model), TARGETS, TARGETS, TARGETS])
-    def run(images, targets, rows, windows):
+    @tf.function(input_signature=[images_spec(model), CLASSES, NUMBERS, NUMBERS])
+    def run(images, classes, rows, windows):
         firsts = [windows // columns * stride[0], windows % columns * stride[1]]
 
         def occlude(pixels, indices):
@@ -282,18 +292,18 @@ def _occluded(model: keras.Model, network: Callable, patch, stride, columns: int
         else:
             indices = [tf.range(size)[None] for size in tf.unstack(tf.shape(images)[1:3])]
             answers = network(occlude(tf.gather(images, rows), indices), training=False)
-        return target_scores(answers, tf.gather(targets, rows))
+        return score(answers, tf.gather(classes, rows))
 
     return run
 
 
-def _masked_sums(model: keras.Model, cells: int) -> Callable:
-    """Compile seed, kept, images, targets, rows, masks -> sums of output times mask by image (n, H, W, 1)."""
-    outputs = output_model(model)
+def _masked_sums(model: keras.Model, score: Score, cells: int) -> Callable:
+    """Compile seed, kept, images, classes, rows, masks -> sums of score times mask by image (n, H, W, 1)."""
+    logits = score_model(model)
     seed, kept = tf.TensorSpec([], tf.int64), tf.TensorSpec([])
 
-    @tf.function(input_signature=[seed, kept, images_spec(model), TARGETS, TARGETS, TARGETS])
-    def run(seed, kept, images, targets, rows, masks):
+    @tf.function(input_signature=[seed, kept, images_spec(model), CLASSES, NUMBERS, NUMBERS])
+    def run(seed, kept, images, classes, rows, masks):
         size = tf.shape(images)[1:3]
         cell = -(-size // cells)  # rounded up, so that the grid and its shift cover the image
 
@@ -307,8 +317,8 @@ def _masked_sums(model: keras.Model, cells: int) -> Callable:
             )
 
         drawn = tf.map_fn(mask, masks, fn_output_signature=tf.float32)
-        answers = outputs(tf.ensure_shape(tf.gather(images, rows) * drawn, images.shape), training=False)
-        answers = target_scores(answers, tf.gather(targets, rows))
+        answers = logits(tf.ensure_shape(tf.gather(images, rows) * drawn, images.shape), training=False)
+        answers = score(answers, tf.gather(classes, rows))
         return tf.math.segment_sum(answers[:, None, None, None] * drawn, rows)
 
     return run
@@ -318,7 +328,7 @@ def _lit(model: keras.Model, height: int, width: int, channels: int) -> Callable
     """Compile cells (B,), values (B,) -> outputs (B, K) for empty images with that cell lit."""
     outputs = output_model(model)
 
-    @tf.function(input_signature=[TARGETS, tf.TensorSpec([None])])
+    @tf.function(input_signature=[NUMBERS, tf.TensorSpec([None])])
     def run(cells, values):
         images = tf.reshape(tf.one_hot(cells, height * width), [-1, height, width, 1]) * values[:, None, None, None]
         return tf.cast(outputs(tf.repeat(images, channels, axis=3), training=False), tf.float32)

@@ -1,9 +1,14 @@
-"""What all methods share: the score that is explained, the targets, and batches run by one compiled function."""
+"""What all methods share: the score that is explained, the targets, and batches run by one compiled function.
+
+Every method explains one number for each image, its `Score`. The score is computed from the logits: the input of the
+last softmax or sigmoid (`score_model`).
+"""
 
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,7 +20,7 @@ from skylight.errors import InputError
 
 BATCH_SIZE = 32  # images per batch, the default of most methods
 
-_SQUASHING = ("softmax", "sigmoid")
+SCORES = ("logit", "log_odds", "probability")
 _made: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
 
 
@@ -32,8 +37,142 @@ def cached_per_model(model: keras.Model, make: Callable[..., Any], *options: Any
     return made[key]
 
 
+@dataclass(frozen=True)
+class Score:
+    """The quantity that is explained, computed from the logits z of a network.
+
+    Attributes
+    ----------
+    name : str
+        ``"logit"``: z_c of the class c, or z_c - z_k if there is a class k to compare with.
+        ``"log_odds"``: log p_c - log(1 - p_c). For a softmax it is z_c minus the logarithm of the sum of exp(z_j) over
+        the other classes j; for a sigmoid it is z_c.
+        ``"probability"``: p_c; for a network without softmax or sigmoid, its output.
+    head : str
+        How probabilities follow from logits: ``"softmax"``, ``"sigmoid"`` or ``"linear"`` (outputs are the logits).
+
+    Notes
+    -----
+    A softmax does not change if one number is added to all logits. So a single logit, and its map, may hold a part that
+    has no effect on the decision. The log-odds do not have this part.
+
+    A single sigmoid has two classes: 1, with logit z, and 0, with logit -z.
+    """
+
+    name: str
+    head: str
+
+    @property
+    def bent(self) -> bool:
+        """Whether the score is not a linear function of the logits."""
+        return self.name != "logit" and not (self.name == "log_odds" and self.head == "sigmoid")
+
+    def __call__(self, logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        """Return the scores (B,) float32 from logits (B, K) and classes (B, 2).
+
+        The two classes are the target and the class to compare with, or -1.
+        """
+        logits = tf.cast(logits, tf.float32)
+        targets, against = classes[:, 0], classes[:, 1]
+        if self.head == "sigmoid" and logits.shape[1] == 1:
+            logits = tf.concat([-logits, logits], axis=1)
+        if self.name == "probability":
+            return tf.gather(_PROBABILITIES[self.head](logits), targets, axis=1, batch_dims=1)
+        own = tf.gather(logits, targets, axis=1, batch_dims=1)
+        if self.name == "log_odds" and self.head != "sigmoid":
+            others = tf.where(tf.one_hot(targets, tf.shape(logits)[1], on_value=True, off_value=False), -np.inf, logits)
+            return own - tf.reduce_logsumexp(others, axis=1)
+        other = tf.gather(logits, tf.maximum(against, 0), axis=1, batch_dims=1)
+        return own - tf.where(against >= 0, other, 0)
+
+
+_PROBABILITIES = {
+    "softmax": tf.nn.softmax,
+    "sigmoid": tf.sigmoid,
+    "linear": tf.identity,
+}
+
+
+def resolve(
+    model: keras.Model,
+    inputs: np.ndarray,
+    targets: Any = None,
+    score: str | None = None,
+    against: Any = None,
+    batch_size: int = BATCH_SIZE,
+    default: str | None = None,
+) -> tuple[np.ndarray, np.ndarray, Score]:
+    """Check what a method was asked to explain.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional model.
+    inputs : array
+        (N, ...) inputs.
+    targets : int, array of int (N,), or None
+        See `resolve_targets`.
+    score : str or None
+        One of `SCORES`. ``None`` is ``default``; without a default it is the log-odds for a network that ends in a
+        softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        A class, or one per input: explain the logit of the target minus the logit of this class.
+    batch_size : int
+        Number of images per batch.
+    default : str or None
+        The score of a method that is not defined by logits.
+
+    Returns
+    -------
+    inputs : array
+        (N, ...) float32.
+    classes : array
+        (N, 2) int32: the target and the class that it is against, or -1.
+    score : Score
+        The score.
+
+    Raises
+    ------
+    InputError
+        If one of them is invalid, or the outputs look like probabilities but no softmax was found.
+    """
+    inputs = resolve_inputs(model, inputs)
+    kind = resolve_score(model, score if against is None else score or "logit", default)
+    if kind.head == "linear" and kind.name != "probability":
+        _refuse_hidden_softmax(model, inputs)
+    columns = [resolve_targets(model, inputs, targets, batch_size), np.full(len(inputs), -1, np.int32)]
+    if against is not None:
+        if kind.name != "logit" or _outputs(model) == 1:
+            raise InputError("against: needs the score 'logit' and a model of several outputs")
+        columns[1] = resolve_targets(model, inputs, against, batch_size)
+        same = np.flatnonzero(columns[0] == columns[1])
+        if len(same):
+            raise InputError(f"against: must be another class than the target, got {columns[1][same[0]]} for both")
+    return inputs, np.stack(columns, axis=1), kind
+
+
+def resolve_score(model: keras.Model, name: str | None = None, default: str | None = None) -> Score:
+    """Return the score of this name for a model; see `resolve`.
+
+    Raises
+    ------
+    InputError
+        If there is no such score, or the model has one output and no sigmoid, so that log-odds are not defined.
+    """
+    head = cached_per_model(model, _cut)[1]
+    name = name or default or ("log_odds" if head == "softmax" else "logit")
+    if name not in SCORES:
+        raise InputError(f"score: must be among {', '.join(SCORES)}, got {name!r}")
+    if name == "log_odds" and head == "linear" and _outputs(model) == 1:
+        raise InputError(f"score: model {model.name} has one output and no sigmoid, so it has no log-odds")
+    return Score(name, head)
+
+
 def score_model(model: keras.Model) -> keras.Model:
     """Return the network without its last softmax or sigmoid; every call returns the same object.
+
+    The softmax or sigmoid is recognised by what it computes, however it is written. Layers after it that do nothing at
+    inference (dropout, a linear activation, another softmax) are left out with it.
 
     Parameters
     ----------
@@ -44,15 +183,17 @@ def score_model(model: keras.Model) -> keras.Model:
     -------
     keras.Model
         Functional model with the same layer names. It shares all variables with ``model``, so later training changes
-        it as well. Its output (N, K) is the score that most methods explain: the input of the last softmax or
-        sigmoid, or the output itself if there is neither (regression).
+        it as well. Its output (N, K) is the logits: the input of the last softmax or sigmoid, or the output itself if
+        there is neither (regression). If the network computes in half precision or takes integers, the layers are
+        copies that compute in float32 and take floats, because small gradients vanish in float16 and integers have
+        none.
 
     Raises
     ------
     InputError
         If the model is subclassed or not built, has several inputs or outputs, or its output is not (N, K).
     """
-    return cached_per_model(model, _cut)
+    return cached_per_model(model, _cut)[0]
 
 
 def output_model(model: keras.Model) -> keras.Model:
@@ -65,25 +206,102 @@ def output_model(model: keras.Model) -> keras.Model:
 
 
 def _copied(model: keras.Model) -> keras.Model:
-    return keras.Model(*_ends(model), name=model.name)
+    return _in_float32(keras.Model(*_ends(model), name=model.name))
 
 
-def _cut(model: keras.Model) -> keras.Model:
+def _cut(model: keras.Model) -> tuple[keras.Model, str]:
+    """Return the model up to the logits, and the head that was cut off."""
     image, output = _ends(model)
-    history = output._keras_history
-    last = history.operation
-    before = last._inbound_nodes[history.node_index].input_tensors[0]
-    if isinstance(last, keras.Model):
-        score = score_model(last)(before)
-    elif type(last).__name__.lower() in _SQUASHING:
-        score = before
-    elif getattr(getattr(last, "activation", None), "__name__", None) not in _SQUASHING:
-        score = output
-    elif isinstance(last, keras.layers.Activation):
-        score = before
-    else:
-        score = clone_layer(last, activation="linear")(before)
-    return keras.Model(image, score, name=f"{model.name}_score")
+    logits, head, after = output, "linear", output
+    while True:
+        history = after._keras_history
+        last, node = history.operation, history.operation._inbound_nodes[history.node_index]
+        if len(node.input_tensors) != 1:
+            break
+        before = node.input_tensors[0]
+        if isinstance(last, keras.Model):
+            inner, inner_head = cached_per_model(last, _cut)
+            if inner_head != "linear":
+                logits, head = inner(before), inner_head
+            break
+        kind = _effect(node)
+        if kind is None or (head != "linear" and (head, kind) != ("softmax", "softmax") and kind != "identity"):
+            break
+        if kind != "identity":
+            head = kind
+            is_whole = not isinstance(last, keras.Layer) or not last.weights
+            logits = before if is_whole else clone_layer(last, activation="linear")(before)
+            if not is_whole:
+                break
+        after = before
+    if head == "softmax" and output.shape[1] == 1:
+        raise InputError(f"model {model.name}: a softmax over one output is always 1, so there is nothing to explain")
+    return _in_float32(keras.Model(image, logits, name=f"{model.name}_score")), head
+
+
+def _effect(node: Any) -> str | None:
+    """Return what a layer does to the class axis: ``softmax``, ``sigmoid``, ``identity`` or, for anything else, None.
+
+    It is found by what the layer, or its activation, computes for random numbers.
+    """
+    layer, tensor = node.operation, node.input_tensors[0]
+    logits = np.random.default_rng(0).normal(size=(4, tensor.shape[-1])).astype(np.float32)
+    try:
+        if getattr(layer, "weights", None):
+            applied = layer.activation(tf.constant(logits))
+        else:
+            args, kwargs = node.arguments.fill_in({id(tensor): tf.constant(logits)})
+            applied = layer(*args, **kwargs | ({"training": False} if "training" in kwargs else {}))
+        applied = np.asarray(applied, np.float32)
+    except Exception:  # any layer may refuse a call outside of its network; it is then not recognised
+        return None
+    for name, expected in (
+        ("identity", logits),
+        ("softmax", tf.nn.softmax(logits).numpy()),
+        ("sigmoid", tf.sigmoid(logits).numpy()),
+    ):
+        if applied.shape == expected.shape and np.allclose(applied, expected, atol=2e-3):
+            return None if name == "identity" and getattr(layer, "weights", None) else name
+    return None
+
+
+def _in_float32(model: keras.Model) -> keras.Model:
+    """Return the model, or a copy of its layers that takes floats and computes in float32, if it does not do so."""
+    takes_integers = not keras.backend.is_float_dtype(model.inputs[0].dtype)
+    half = any(
+        layer.compute_dtype != layer.variable_dtype
+        for layer in model._flatten_layers()
+        if hasattr(layer, "compute_dtype")
+    )
+    if takes_integers and any(isinstance(layer, keras.layers.Embedding) for layer in model._flatten_layers()):
+        raise InputError(f"model {model.name}: takes the numbers of categories, which have no gradient")
+    if not (takes_integers or half):
+        return model
+    image = keras.Input(model.inputs[0].shape[1:], dtype="float32", name=model.inputs[0]._keras_history.operation.name)
+    return keras.models.clone_model(
+        model,
+        input_tensors=image,
+        clone_function=lambda layer: clone_layer(
+            layer, **({"dtype": "float32"} if isinstance(layer, keras.Layer) else {})
+        ),
+        recursive=True,
+    )
+
+
+def _refuse_hidden_softmax(model: keras.Model, inputs: np.ndarray, rows: int = 8) -> None:
+    """Refuse a network whose outputs are probabilities although no softmax was found at its end."""
+    if _outputs(model) == 1 or not len(inputs):
+        return
+    outputs = np.asarray(cached_per_model(model, logits_of)(inputs[:rows]))
+    if np.all(outputs >= 0) and np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        raise InputError(
+            f"model {model.name}: its outputs sum to 1, but no softmax was found at its end; end it in a softmax, or "
+            "explain the outputs themselves with score='probability'"
+        )
+
+
+def _outputs(model: keras.Model) -> int:
+    return _ends(model)[1].shape[1]
 
 
 def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -148,7 +366,7 @@ def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     Raises
     ------
     InputError
-        If the model does not take inputs of this shape.
+        If the model does not take inputs of this shape, or a value is NaN or infinite.
     """
     inputs = np.asarray(inputs, dtype=np.float32)
     expected = _ends(model)[0].shape
@@ -158,7 +376,19 @@ def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     if not fits:
         shape = ", ".join(str(size) for size in expected[1:])
         raise InputError(f"inputs: model {model.name} takes (N, {shape}), got {inputs.shape}")
+    _refuse_not_finite("inputs", inputs)
     return inputs
+
+
+def _refuse_not_finite(name: str, arrays: np.ndarray) -> None:
+    """Refuse NaN and infinite values: a network answers with a class for them, too."""
+    if np.isfinite(arrays.sum(dtype=np.float64)):
+        return
+    counts = np.sum(~np.isfinite(arrays), axis=tuple(range(1, arrays.ndim)))
+    image = int(counts.argmax() if counts.ndim else 0)
+    if counts.any():
+        number = np.atleast_1d(counts)[image]
+        raise InputError(f"{name}: image {image} has {number} value(s) that are NaN or infinite")
 
 
 def resolve_baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.ndarray:
@@ -167,10 +397,12 @@ def resolve_baseline(inputs: np.ndarray, baseline: float | np.ndarray) -> np.nda
     Raises
     ------
     InputError
-        If the baseline cannot be broadcast to the inputs.
+        If the baseline cannot be broadcast to the inputs, or a value is NaN or infinite.
     """
+    baseline = np.asarray(baseline, np.float32)
+    _refuse_not_finite("baseline", baseline)
     try:
-        return np.broadcast_to(np.asarray(baseline, np.float32), inputs.shape)
+        return np.broadcast_to(baseline, inputs.shape)
     except ValueError:
         raise InputError(
             f"baseline: must be a number, an image like the inputs, or one image per input, got {np.shape(baseline)}"
@@ -190,8 +422,8 @@ def resolve_targets(
         (N, ...) images.
     targets : int, array of int (N,), or None
         One class for all inputs, or one per input; ``None`` is the class with the highest score of each input.
-        If K is 1 (a single sigmoid, a regression), the only index is 0: the score or logit is explained, even
-        if it is evidence for the other class.
+        A single sigmoid has the classes 0 and 1, and its output is the probability of 1. A regression with one
+        output has the index 0 only.
 
     Returns
     -------
@@ -201,15 +433,16 @@ def resolve_targets(
     Raises
     ------
     InputError
-        If targets are not integers, not one per input, or not in 0 ... K - 1.
+        If targets are not integers, not one per input, or not the index of a class.
     """
     inputs = resolve_inputs(model, inputs)
-    outputs = _ends(model)[1].shape[1]
+    outputs, one_sigmoid = _outputs(model), _outputs(model) == 1 and cached_per_model(model, _cut)[1] == "sigmoid"
     if targets is None:
-        if outputs == 1:
+        if outputs == 1 and not one_sigmoid:
             return np.zeros(len(inputs), np.int32)
-        scores = over_batches(cached_per_model(model, class_scores), inputs, batch_size=batch_size)
-        return scores.argmax(axis=1).astype(np.int32)
+        scores = over_batches(cached_per_model(model, logits_of), inputs, batch_size=batch_size)
+        return (scores[:, 0] > 0 if one_sigmoid else scores.argmax(axis=1)).astype(np.int32)
+    outputs += one_sigmoid
     targets = np.asarray(targets)
     if targets.dtype.kind not in "iu":
         raise InputError(f"targets: must be integers (class indices), got {targets.dtype}")
@@ -223,28 +456,35 @@ def resolve_targets(
     return targets.astype(np.int32)
 
 
-def class_scores(model: keras.Model) -> Callable:
-    """Compile images (B, ...) -> scores (B, K)."""
-    scores = score_model(model)
+def logits_of(model: keras.Model) -> Callable:
+    """Compile images (B, ...) -> logits (B, K)."""
+    logits = score_model(model)
 
     @tf.function(input_signature=[images_spec(model)])
     def run(images):
-        return tf.cast(scores(images, training=False), tf.float32)
+        return tf.cast(logits(images, training=False), tf.float32)
 
     return run
 
 
-TARGETS = tf.TensorSpec([None], tf.int32)  # in the signature of a compiled function, also for rows and variants
+def scores_of(model: keras.Model, score: Score) -> Callable:
+    """Compile images (B, ...), classes (B, 2) -> scores (B,)."""
+    logits = score_model(model)
+
+    @tf.function(input_signature=[images_spec(model), CLASSES])
+    def run(images, classes):
+        return score(logits(images, training=False), classes)
+
+    return run
+
+
+CLASSES = tf.TensorSpec([None, 2], tf.int32)  # of a compiled function: target and the class it is against
+NUMBERS = tf.TensorSpec([None], tf.int32)  # rows and variants
 
 
 def images_spec(model: keras.Model) -> tf.TensorSpec:
     """Return the signature of a batch of any size, so that a compiled function is traced only once."""
     return tf.TensorSpec(_ends(model)[0].shape, tf.float32)
-
-
-def target_scores(scores: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Select from scores (B, K) that of the target of each image: (B,) float32."""
-    return tf.cast(tf.gather(scores, targets, axis=1, batch_dims=1), tf.float32)
 
 
 def over_batches(

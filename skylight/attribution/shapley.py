@@ -7,20 +7,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from skylight.attribution.backward import cheap_gradients, gradient
 from skylight.attribution.gradients import score_gradient
 from skylight.attribution.scoring import (
     BATCH_SIZE,
-    TARGETS,
+    CLASSES,
+    NUMBERS,
+    Score,
     batches,
     cached_per_model,
     clone_layer,
     clone_model_with,
     images_spec,
     over_variants,
-    resolve_inputs,
-    resolve_targets,
+    resolve,
     score_model,
-    target_scores,
 )
 from skylight.errors import InputError
 
@@ -44,6 +45,8 @@ def deep_shap(
     targets: Any = None,
     *,
     background: float | np.ndarray = 0.0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Deep SHAP (Lundberg & Lee 2017, arXiv:1705.07874): the mean of DeepLIFT contributions over a background.
@@ -62,6 +65,11 @@ def deep_shap(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     background : float or array
         (B, H, W, C) images, see `background`; a number is one constant image (plain DeepLIFT).
     batch_size : int
@@ -78,16 +86,15 @@ def deep_shap(
         If completeness fails, because the model has a layer of another kind, or if the model, inputs, targets or
         background are invalid.
     """
-    inputs = resolve_inputs(model, inputs)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
     references = _references(model, inputs, background)
-    targets = resolve_targets(model, inputs, targets, batch_size)
-    run = cached_per_model(model, _deeplift)
+    run = cached_per_model(model, _deeplift, kind)
     at_once = min(len(references), max(1, round(batch_size**0.5)))
     maps = np.zeros_like(inputs)
     owed = np.zeros(len(inputs))
     for some in batches(len(inputs), max(1, batch_size // at_once), "deep_shap"):
         for first in range(0, len(references), at_once):
-            contributions, differences = run(inputs[some], targets[some], references[first : first + at_once])
+            contributions, differences = run(inputs[some], classes[some], references[first : first + at_once])
             maps[some] += contributions.numpy() / len(references)
             owed[some] += differences.numpy() / len(references)
     _check_completeness(model, maps, owed)
@@ -115,8 +122,8 @@ def _check_completeness(model: keras.Model, maps: np.ndarray, owed: np.ndarray) 
         )
 
 
-def _deeplift(model: keras.Model) -> Callable:
-    """Compile images (n, ...), targets (n,), references (r, ...) -> contributions (n, ...), differences (n,).
+def _deeplift(model: keras.Model, score: Score) -> Callable:
+    """Compile images (n, ...), classes (n, 2), references (r, ...) -> contributions (n, ...), differences (n,).
 
     Both are summed over the references. The contributions of an image sum to its difference of the scores.
     """
@@ -137,26 +144,48 @@ def _deeplift(model: keras.Model) -> Callable:
 
     network = clone_model_with(model, swap)
 
-    @tf.function(input_signature=[images_spec(model), TARGETS, images_spec(model)])
-    def run(images, targets, references):
+    @tf.function(input_signature=[images_spec(model), CLASSES, images_spec(model)])
+    def run(images, classes, references):
         n, r = tf.shape(images)[0], tf.shape(references)[0]
         for nonlinearity in nonlinearities:
             nonlinearity.record()
-        scores = network(tf.concat([images, references], axis=0), training=False)
+        logits = network(tf.concat([images, references], axis=0), training=False)
         for nonlinearity in nonlinearities:
             nonlinearity.linearise(n, r)
-        pairs = tf.repeat(targets, r)
-        multipliers = score_gradient(network, tf.zeros_like(_paired(images, references)[0]), pairs)
+        start, differences = _head(score, *_paired(logits[:n], logits[n:]), tf.repeat(classes, r, axis=0))
+        own, other = _paired(images, references)
+        zeros = tf.zeros_like(own)
+        with cheap_gradients():
+            linear = network(zeros, training=False)
+        multipliers = gradient(linear * start, zeros)
         for nonlinearity in nonlinearities:
             nonlinearity.record()  # frees the tensors of the graph
-        differences = target_scores(tf.repeat(scores[:n], r, axis=0), pairs) - target_scores(
-            tf.tile(scores[n:], [n, 1]), pairs
-        )
-        own, other = _paired(images, references)
         contributions = tf.reshape(multipliers * (own - other), tf.concat([[n, r], tf.shape(images)[1:]], axis=0))
         return tf.reduce_sum(contributions, axis=1), tf.reduce_sum(tf.reshape(differences, [n, r]), axis=1)
 
     return run
+
+
+def _head(score: Score, own: tf.Tensor, other: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the multipliers of the logits (B, K), and the differences of the scores (B,), of B pairs of logits.
+
+    The multipliers are the mean gradient of the score on the line between the two logits (Aumann & Shapley 1974), by
+    quadrature. What the quadrature leaves out is added in the direction of the line, so that they are complete.
+    """
+    step = own - other
+    points, weights = np.polynomial.legendre.leggauss(32 if score.bent else 1)
+    multipliers = tf.add_n(
+        [
+            np.float32(weight / 2) * gradient(score(logits, classes), logits)
+            for weight, logits in (
+                (w, other + np.float32((p + 1) / 2) * step) for p, w in zip(points, weights, strict=True)
+            )
+        ]
+    )
+    differences = score(own, classes) - score(other, classes)
+    missing = differences - tf.reduce_sum(multipliers * step, axis=1)
+    length = tf.reduce_sum(step**2, axis=1)
+    return multipliers + tf.math.divide_no_nan(missing, length)[:, None] * step, differences
 
 
 def _paired(images: tf.Tensor, references: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -235,6 +264,8 @@ def gradient_shap(
     background: float | np.ndarray = 0.0,
     samples: int = 200,
     seed: int = 0,
+    score: str | None = None,
+    against: Any = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Expected gradients (Erion et al. 2021, arXiv:1906.10670), the estimate of ``shap.GradientExplainer``.
@@ -250,6 +281,11 @@ def gradient_shap(
         (N, H, W, C) images.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the predicted class.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the log-odds for a network that ends in a softmax, and the logit for others.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     background : float or array
         (B, H, W, C) images, see `background`; a number is one constant image.
     samples : int
@@ -272,17 +308,16 @@ def gradient_shap(
     """
     if samples < 1:
         raise InputError(f"samples: must be at least 1, got {samples}")
-    inputs = resolve_inputs(model, inputs)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
     references = _references(model, inputs, background)
-    targets = resolve_targets(model, inputs, targets, batch_size)
     random = np.random.default_rng(seed)
     choices = random.integers(len(references), size=(len(inputs), samples), dtype=np.int32)
     points = random.random((len(inputs), samples), dtype=np.float32)
-    compiled = cached_per_model(model, _expected_gradients)
+    compiled = cached_per_model(model, _expected_gradients, kind)
     maps = np.zeros_like(inputs)
     for rows, _, sums in over_variants(
         lambda *some: compiled(*some, references),
-        *(inputs, targets, choices, points),
+        *(inputs, classes, choices, points),
         variants=samples,
         batch_size=batch_size,
         label="gradient_shap",
@@ -291,18 +326,18 @@ def gradient_shap(
     return maps / np.float32(samples)
 
 
-def _expected_gradients(model: keras.Model) -> Callable:
-    """Compile images, targets, choices and points (k, samples), rows, samples, references -> sums by image."""
-    scores = score_model(model)
+def _expected_gradients(model: keras.Model, score: Score) -> Callable:
+    """Compile images, classes, choices and points (k, samples), rows, samples, references -> sums by image."""
+    logits = score_model(model)
     draws = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
 
-    @tf.function(input_signature=[images_spec(model), TARGETS, *draws, TARGETS, TARGETS, images_spec(model)])
-    def run(images, targets, choices, points, rows, samples, references):
+    @tf.function(input_signature=[images_spec(model), CLASSES, *draws, NUMBERS, NUMBERS, images_spec(model)])
+    def run(images, classes, choices, points, rows, samples, references):
         where = tf.stack([rows, samples], axis=1)
         other = tf.gather(references, tf.gather_nd(choices, where))
         step = tf.gather(images, rows) - other
         points = tf.reshape(tf.gather_nd(points, where), [-1] + [1] * (images.shape.rank - 1))
-        gradients = score_gradient(scores, other + points * step, tf.gather(targets, rows))
+        gradients = score_gradient(logits, score, other + points * step, tf.gather(classes, rows))
         return tf.math.segment_sum(gradients * step, rows)
 
     return run

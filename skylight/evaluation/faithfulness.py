@@ -17,17 +17,19 @@ import numpy as np
 import tensorflow as tf
 
 from skylight.attribution.scoring import (
-    TARGETS,
+    CLASSES,
+    NUMBERS,
+    Score,
     batches,
     cached_per_model,
     images_spec,
-    output_model,
     over_batches,
     over_variants,
+    resolve,
     resolve_baseline,
     resolve_inputs,
     resolve_targets,
-    target_scores,
+    score_model,
 )
 from skylight.errors import InputError
 
@@ -295,11 +297,10 @@ def faithfulness_correlation(
         raise InputError(f"share: must be above 0 and below 1, got {share}")
     if runs < 2:
         raise InputError(f"runs: must be at least 2, got {runs}")
-    inputs = resolve_inputs(model, inputs)
-    targets = resolve_targets(model, inputs, targets)
+    inputs, classes, score = resolve(model, inputs, targets, "probability")
     empty = resolve_baseline(inputs, baseline)
     maps = _checked(maps, inputs)
-    run = cached_per_model(model, _mixed_outputs)
+    run = cached_per_model(model, _mixed_scores, score)
     pixels = inputs.shape[1] * inputs.shape[2]
     size = max(1, round(share * pixels))
     flat = maps.reshape(*maps.shape[:-2], pixels)
@@ -308,7 +309,7 @@ def faithfulness_correlation(
         sets = random_sets(pixels, size, runs, [seed, one.start])
         intact = np.zeros((1, pixels), bool)
         outputs = over_batches(
-            lambda some, one=one: run(inputs[one], empty[one], targets[one], some, np.zeros(len(some), np.int32)),
+            lambda some, one=one: run(inputs[one], empty[one], classes[one], some, np.zeros(len(some), np.int32)),
             np.concatenate([intact, sets]).reshape(-1, *inputs.shape[1:3]),
             batch_size=batch_size,
         ).astype(float)
@@ -347,13 +348,14 @@ def _curves(model, start, end, targets, maps, counts, seed, batch_size) -> np.nd
     maps = _checked(maps, start)
     if maps.ndim != 3:
         raise InputError(f"maps: must be one per input, {start.shape[:3]}, got {maps.shape}")
-    run = cached_per_model(model, _mixed_outputs)
+    _, classes, score = resolve(model, start, targets, "probability")
+    run = cached_per_model(model, _mixed_scores, score)
     curves = np.empty(len(start) * len(counts))
     for _, pairs, outputs in over_variants(
-        lambda start, end, targets, ranks, rows, points: run(
-            start, end, targets, ranks[rows] < counts[points][:, None, None], rows
+        lambda start, end, classes, ranks, rows, points: run(
+            start, end, classes, ranks[rows] < counts[points][:, None, None], rows
         ),
-        *(start, end, targets, _ranks(maps, seed)),
+        *(start, end, classes, _ranks(maps, seed)),
         variants=len(counts),
         batch_size=batch_size,
         label="blanking the most relevant pixels",
@@ -369,19 +371,18 @@ def _ranks(maps: np.ndarray, seed: int) -> np.ndarray:
     return np.lexsort((ties, -flat), axis=1).argsort(axis=1).reshape(maps.shape)
 
 
-def _mixed_outputs(model: keras.Model) -> Callable:
-    """Compile images and others (k, ...), targets (k,), masks (B, H, W), rows (B,) -> outputs (B,).
+def _mixed_scores(model: keras.Model, score: Score) -> Callable:
+    """Compile images and others (k, ...), classes (k, 2), masks (B, H, W), rows (B,) -> scores (B,).
 
     A pixel is that of the other image where the mask is true, else that of the image.
     """
-    network = output_model(model)
+    network = score_model(model)
     spec, masks = images_spec(model), tf.TensorSpec([None, None, None], tf.bool)
 
-    @tf.function(input_signature=[spec, spec, TARGETS, masks, TARGETS])
-    def run(images, others, targets, masks, rows):
+    @tf.function(input_signature=[spec, spec, CLASSES, masks, NUMBERS])
+    def run(images, others, classes, masks, rows):
         mixed = tf.where(masks[..., None], tf.gather(others, rows), tf.gather(images, rows))
-        outputs = network(tf.ensure_shape(mixed, spec.shape), training=False)
-        return target_scores(outputs, tf.gather(targets, rows))
+        return score(network(tf.ensure_shape(mixed, spec.shape), training=False), tf.gather(classes, rows))
 
     return run
 

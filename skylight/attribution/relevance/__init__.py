@@ -38,12 +38,13 @@ from skylight.attribution.relevance.rules import (
 )
 from skylight.attribution.scoring import (
     BATCH_SIZE,
+    CLASSES,
+    Score,
     batches,
     cached_per_model,
     images_spec,
     over_batches,
-    resolve_inputs,
-    resolve_targets,
+    resolve,
     score_model,
 )
 
@@ -71,13 +72,19 @@ def lrp(
     targets: int | np.ndarray | None = None,
     *,
     rule: str | Rule | Mapping = "epsilon",
+    score: str | None = None,
+    against: int | np.ndarray | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Distribute the score of a class over the pixels, layer by layer.
 
-    The relevance of the target's score (before the last softmax or sigmoid) is the score itself; the relevance of all
-    other classes is 0. Each layer propagates relevance by its rule, with the conventions of the LRP Toolbox
-    (Lapuschkin et al. 2016, JMLR 17, 114):
+    Relevance begins at the logits z, the inputs of the last softmax or sigmoid. A logit receives z_j dS / dz_j, where S
+    is the score that is explained. For ``"logit"`` this is all relevance at the target, the published LRP. For
+    ``against=k`` it is z_c for the target and -z_k for the other class. For ``"log_odds"`` the other classes receive
+    -q_j z_j, where q is the softmax over them (contrastive LRP).
+
+    Each layer propagates relevance by its rule, with the conventions of the LRP Toolbox (Lapuschkin et al. 2016, JMLR
+    17, 114):
 
     - *sign*: epsilon is added with the sign of z, and sign(0) = +1;
     - *bias*: it is part of z and keeps its share of the relevance. The map therefore sums to the score minus what the
@@ -115,6 +122,11 @@ def lrp(
         layers that see the image) or `WEIGHTED` (dense layers and convolutions). It may also be a pattern of layer
         names (``"block1_*"``). A pattern assigns ``alphabeta`` only to weighted layers, ``zbox`` only to the first
         layers, and rules other than ``flat`` and ``ww`` to all layers except max pooling.
+    score : str or None
+        Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
+        ``None`` is the logit, as published.
+    against : int, array of int (N,), or None
+        Class to compare with: explain the logit of the target minus the logit of this class.
     batch_size : int
         Number of images per batch.
 
@@ -129,8 +141,8 @@ def lrp(
         If the model is not functional or has an unsupported layer (the message lists the supported ones), or if
         inputs, targets, rule or batch size are invalid.
     """
-    inputs, targets, rules = _resolved(model, inputs, targets, rule, batch_size)
-    return over_batches(cached_per_model(model, _relevance_of_inputs, rules), inputs, targets, batch_size=batch_size)
+    inputs, classes, *how = _resolved(model, inputs, targets, rule, score, against, batch_size)
+    return over_batches(cached_per_model(model, _relevance_of_inputs, *how), inputs, classes, batch_size=batch_size)
 
 
 def lrp_layerwise(
@@ -139,6 +151,8 @@ def lrp_layerwise(
     targets: int | np.ndarray | None = None,
     *,
     rule: str | Rule | Mapping = "epsilon",
+    score: str | None = None,
+    against: int | np.ndarray | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, np.ndarray]:
     """Return the relevance of the output of every layer; parameters and errors are those of `lrp`.
@@ -150,19 +164,21 @@ def lrp_layerwise(
         map that `lrp` returns. Layers of a nested model are named ``model/layer``, later calls of a layer ``layer:1``,
         ``layer:2``, ... Between `skylight.networks.rotation` layers, rows 4 i to 4 i + 3 belong to input i.
     """
-    inputs, targets, rules = _resolved(model, inputs, targets, rule, batch_size)
-    run = cached_per_model(model, _relevance_of_layers, rules)
-    pieces = [run(inputs[batch], targets[batch]) for batch in batches(len(inputs), batch_size, "explaining")]
-    pieces = pieces or [run(inputs, targets)]
+    inputs, classes, *how = _resolved(model, inputs, targets, rule, score, against, batch_size)
+    run = cached_per_model(model, _relevance_of_layers, *how)
+    pieces = [run(inputs[batch], classes[batch]) for batch in batches(len(inputs), batch_size, "explaining")]
+    pieces = pieces or [run(inputs, classes)]
     return {name: np.concatenate([piece[name].numpy() for piece in pieces]) for name in pieces[0]}
 
 
-def _resolved(model, inputs, targets, rule, batch_size) -> tuple[np.ndarray, np.ndarray, Composite]:
-    """Check the arguments and return inputs (N, ...), targets (N,) and the composite of the rules."""
+def _resolved(
+    model, inputs, targets, rule, score, against, batch_size
+) -> tuple[np.ndarray, np.ndarray, Composite, Score]:
+    """Check the arguments and return inputs (N, ...), classes (N, 2), the composite of the rules, and the score."""
     rules = composite(rule)
-    inputs = resolve_inputs(model, inputs)
+    inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size, "logit")
     check_bounds(*cached_per_model(model, _plan, rules), inputs)
-    return inputs, resolve_targets(model, inputs, targets, batch_size), rules
+    return inputs, classes, rules, kind
 
 
 def _plan(model: keras.Model, rules: Composite) -> tuple[Graph, list[Rule]]:
@@ -171,26 +187,26 @@ def _plan(model: keras.Model, rules: Composite) -> tuple[Graph, list[Rule]]:
     return graph, assign(rules, graph)
 
 
-def _relevance_of_inputs(model: keras.Model, rules: Composite) -> Callable:
-    """Compile images (B, ...), targets (B,) -> relevances (B, ...)."""
-    propagate = propagation(*cached_per_model(model, _plan, rules), _dtype(model))
+def _relevance_of_inputs(model: keras.Model, rules: Composite, score: Score) -> Callable:
+    """Compile images (B, ...), classes (B, 2) -> relevances (B, ...)."""
+    propagate = propagation(*cached_per_model(model, _plan, rules), score, _dtype(model))
 
     @tf.function(input_signature=_signature(model), autograph=False)
-    def run(images, targets):
-        image, *_ = propagate(images, targets).values()
+    def run(images, classes):
+        image, *_ = propagate(images, classes).values()
         return image
 
     return run
 
 
-def _relevance_of_layers(model: keras.Model, rules: Composite) -> Callable:
-    """Compile images (B, ...), targets (B,) -> {layer name: relevances (B, ...)}."""
-    propagate = propagation(*cached_per_model(model, _plan, rules), _dtype(model))
+def _relevance_of_layers(model: keras.Model, rules: Composite, score: Score) -> Callable:
+    """Compile images (B, ...), classes (B, 2) -> {layer name: relevances (B, ...)}."""
+    propagate = propagation(*cached_per_model(model, _plan, rules), score, _dtype(model))
     return tf.function(propagate, input_signature=_signature(model), autograph=False)
 
 
 def _signature(model: keras.Model) -> list[tf.TensorSpec]:
-    return [images_spec(model), tf.TensorSpec([None], tf.int32)]
+    return [images_spec(model), CLASSES]
 
 
 def _dtype(model: keras.Model) -> tf.DType:
@@ -198,33 +214,38 @@ def _dtype(model: keras.Model) -> tf.DType:
     return tf.as_dtype(model.variables[0].dtype if model.variables else "float32")
 
 
-def propagation(graph: Graph, rules: list[Rule], dtype: tf.DType) -> Callable:
-    """Return a function that computes the score and propagates relevance back to the image.
+def propagation(graph: Graph, rules: list[Rule], score: Score, dtype: tf.DType) -> Callable:
+    """Return a function that computes the logits and propagates relevance back to the image.
 
     Parameters
     ----------
     graph : Graph
-        The network, up to the score.
+        The network, up to the logits.
     rules : list of Rule
         The rule of each of its steps.
+    score : Score
+        The quantity that is explained.
     dtype : tf.DType
         The dtype to compute in.
 
     Returns
     -------
     callable
-        Tensors images (B, ...), targets (B,) -> dict of layer name -> relevances (B, ...) float32, the input
+        Tensors images (B, ...), classes (B, 2) -> dict of layer name -> relevances (B, ...) float32, the input
         layer first.
     """
 
-    def propagate(images: tf.Tensor, targets: tf.Tensor) -> dict[str, tf.Tensor]:
+    def propagate(images: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
         activations, ways_back = {0: Activations(tf.cast(images, dtype))}, []
         for step in graph.steps:
             activations[step.output], back = step.part(*(activations[value] for value in step.inputs))
             ways_back.append(back)
 
-        score = activations[graph.output].values
-        relevances = {graph.output: tf.one_hot(targets, score.shape[-1], dtype=dtype) * score}
+        logits = activations[graph.output].values
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(logits)
+            explained = score(logits, classes)
+        relevances = {graph.output: tape.gradient(explained, logits) * logits}
         for step, rule, back in reversed(list(zip(graph.steps, rules, ways_back, strict=True))):
             for value, share in zip(step.inputs, back(rule, relevances[step.output]), strict=True):
                 relevances[value] = relevances[value] + share if value in relevances else share

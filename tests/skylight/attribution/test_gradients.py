@@ -41,7 +41,9 @@ def library(model, images, targets, modifiers=(), **options):
 
 
 def test_saliency_equals_that_of_tf_keras_vis(classifier, images):
-    assert np.allclose(saliency(classifier, images, TARGETS), library(classifier, images, TARGETS), atol=1e-6)
+    assert np.allclose(
+        saliency(classifier, images, TARGETS, score="logit"), library(classifier, images, TARGETS), atol=1e-6
+    )
 
 
 def test_saliency_of_a_linear_model_equals_its_weights(linear, images):
@@ -49,8 +51,8 @@ def test_saliency_of_a_linear_model_equals_its_weights(linear, images):
 
 
 def test_smoothgrad_without_noise_is_saliency(classifier, images):
-    maps = smoothgrad(classifier, images, TARGETS, samples=7, noise=0)
-    assert np.allclose(maps, saliency(classifier, images, TARGETS), rtol=1e-5, atol=1e-8)
+    maps = smoothgrad(classifier, images, TARGETS, samples=7, noise=0, score="logit")
+    assert np.allclose(maps, saliency(classifier, images, TARGETS, score="logit"), rtol=1e-5, atol=1e-8)
     assert np.allclose(
         maps, library(classifier, images, TARGETS, smooth_samples=2, smooth_noise=0), rtol=1e-4, atol=1e-6
     )
@@ -69,8 +71,12 @@ def copies(images, samples, noise, seed):
 def test_smoothgrad_and_vargrad_are_moments_over_noisy_copies(classifier, images):
     each = np.array([gradients(classifier, copy, TARGETS) for copy in copies(images, 6, 0.3, seed=9)])
     options = {"samples": 6, "noise": 0.3, "seed": 9}
-    assert np.allclose(smoothgrad(classifier, images, TARGETS, **options), np.abs(each).mean(axis=0), atol=1e-6)
-    assert np.allclose(vargrad(classifier, images, TARGETS, **options), each.var(axis=0), rtol=1e-3, atol=1e-8)
+    assert np.allclose(
+        smoothgrad(classifier, images, TARGETS, **options, score="logit"), np.abs(each).mean(axis=0), atol=1e-6
+    )
+    assert np.allclose(
+        vargrad(classifier, images, TARGETS, **options, score="logit"), each.var(axis=0), rtol=1e-3, atol=1e-8
+    )
 
 
 @pytest.mark.slow
@@ -80,10 +86,10 @@ def test_smoothgrad_agrees_with_tf_keras_vis_within_the_noise(classifier, images
     error = np.sqrt(2 / samples) * absolute.std(axis=0) + 1e-6
     np.random.seed(0)  # noqa: NPY002 (tf-keras-vis uses the global generator)
     theirs = library(classifier, images, TARGETS, smooth_samples=samples, smooth_noise=0.2)
-    ours = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.2)
+    ours = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.2, score="logit")
     deviation = np.sqrt(np.mean(((ours - theirs) / error) ** 2))
     assert 0.7 < deviation < 1.3
-    other = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.5)
+    other = smoothgrad(classifier, images, TARGETS, samples=samples, noise=0.5, score="logit")
     assert np.sqrt(np.mean(((other - theirs) / error) ** 2)) > 2
 
 
@@ -101,7 +107,7 @@ def test_gradient_x_input_without_biases_sums_to_the_score(classifier, images):
     plain = keras.models.clone_model(classifier)
     plain.set_weights([weight if weight.ndim > 1 else 0 * weight for weight in classifier.get_weights()])
     scores = score_model(plain)(images).numpy()
-    maps = gradient_x_input(plain, images, 2)
+    maps = gradient_x_input(plain, images, 2, score="logit")
     assert np.allclose(maps.sum(axis=(1, 2, 3)), scores[:, 2], atol=1e-5)
 
 
@@ -111,17 +117,17 @@ def test_integrated_gradients_are_complete(baseline, classifier, images):
         baseline = np.full(SHAPE, 0.3)
     elif baseline == "one for each":
         baseline = images[::-1]
-    maps = integrated_gradients(classifier, images, TARGETS, baseline=baseline, steps=300)
+    maps = integrated_gradients(classifier, images, TARGETS, baseline=baseline, steps=300, score="logit")
     start = np.broadcast_to(baseline, images.shape)
     scores = [score_model(classifier)(some).numpy()[np.arange(5), TARGETS] for some in (images, start)]
     assert np.allclose(maps.sum(axis=(1, 2, 3)), scores[0] - scores[1], atol=2e-3)
-    gap = completeness_gap(classifier, images, TARGETS, maps, baseline=baseline)
+    gap = completeness_gap(classifier, images, TARGETS, maps, baseline=baseline, score="logit")
     assert np.allclose(gap, scores[0] - scores[1] - maps.sum(axis=(1, 2, 3)), atol=1e-5)
 
 
 def test_integrated_gradients_by_definition(classifier, images):
     points = [gradients(classifier, 0.1 + (k + 0.5) / 5 * (images - 0.1), TARGETS) for k in range(5)]
-    maps = integrated_gradients(classifier, images, TARGETS, baseline=0.1, steps=5)
+    maps = integrated_gradients(classifier, images, TARGETS, baseline=0.1, steps=5, score="logit")
     assert np.allclose(maps, (images - 0.1) * np.mean(points, axis=0), atol=1e-6)
 
 
@@ -141,7 +147,7 @@ def test_integrated_gradients_of_a_linear_model_need_one_step(linear, images):
 
 def test_guided_backpropagation_equals_that_of_tf_keras_vis(classifier, images):
     theirs = library(classifier, images, TARGETS, [GuidedBackpropagation()], gradient_modifier=None)
-    assert np.allclose(guided_backpropagation(classifier, images, TARGETS), theirs, atol=1e-6)
+    assert np.allclose(guided_backpropagation(classifier, images, TARGETS, score="logit"), theirs, atol=1e-6)
     assert not np.allclose(theirs, gradients(classifier, images, TARGETS), atol=1e-3)
 
 

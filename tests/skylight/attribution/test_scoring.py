@@ -8,15 +8,20 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
+from skylight.attribution import integrated_gradients, saliency
 from skylight.attribution.scoring import (
     batches,
     output_model,
     over_batches,
+    resolve,
     resolve_inputs,
+    resolve_score,
     resolve_targets,
     score_model,
+    scores_of,
     two_at_a_time,
 )
 from skylight.errors import InputError
@@ -143,11 +148,154 @@ def test_targets_are_the_predicted_class_one_class_or_one_per_input():
     assert resolve_targets(model, images[:0]).shape == (0,)
 
 
-def test_the_only_target_of_a_single_output_is_zero(images):
-    model = head(layers.Dense(1, activation="sigmoid"))
+def test_the_only_target_of_a_regression_is_zero(images):
+    model = head(layers.Dense(1))
     assert resolve_targets(model, images).tolist() == [0] * 7
     with pytest.raises(InputError, match="targets: must be 0 to 0"):
         resolve_targets(model, images, 1)
+
+
+def test_a_single_sigmoid_has_two_classes(images):
+    model = head(layers.Dense(1, activation="sigmoid", use_bias=False))
+    logits = score_model(model).predict(images, verbose=0)[:, 0]
+    predicted = resolve_targets(model, images)
+    assert predicted.tolist() == (logits > 0).astype(int).tolist()
+    assert len(set(predicted)) == 2
+    for name, expected in (("logit", logits), ("log_odds", logits), ("probability", 1 / (1 + np.exp(-logits)))):
+        assert np.allclose(scored(model, images, 1, name), expected, atol=1e-6)
+        opposite = 1 - expected if name == "probability" else -expected
+        assert np.allclose(scored(model, images, 0, name), opposite, atol=1e-6)
+    with pytest.raises(InputError, match="targets: must be 0 to 1"):
+        resolve_targets(model, images, 2)
+
+
+def scored(model, images, targets=None, score=None, against=None):
+    images, classes, kind = resolve(model, images, targets, score, against)
+    return scores_of(model, kind)(images, classes).numpy()
+
+
+def test_scores_by_definition(images):
+    model = head(layers.Dense(4, activation="softmax"))
+    logits, outputs = score_model(model).predict(images, verbose=0), model.predict(images, verbose=0)
+    p = outputs.astype(float)[:, 2]
+    assert np.allclose(scored(model, images, 2, "logit"), logits[:, 2])
+    assert np.allclose(scored(model, images, 2, "probability"), p, atol=1e-6)
+    assert np.allclose(scored(model, images, 2, "log_odds"), np.log(p) - np.log(1 - p), rtol=1e-4, atol=1e-5)
+    assert np.array_equal(scored(model, images, 2), scored(model, images, 2, "log_odds"))  # the default
+    against = np.array([0, 1, 3, 0, 1, 3, 0])
+    expected = logits[:, 2] - np.take_along_axis(logits, against[:, None], axis=1)[:, 0]
+    assert np.allclose(scored(model, images, 2, against=against), expected)
+    many = head(layers.Dense(4, activation="sigmoid"))  # several answers at once, each with its own log-odds
+    assert np.allclose(scored(many, images, 3, "log_odds"), score_model(many).predict(images, verbose=0)[:, 3])
+
+
+def test_log_odds_do_not_depend_on_what_is_added_to_all_logits(images):
+    """The gradient of a single logit does: it is not about the decision of a softmax."""
+    plain = head(layers.Dense(4, name="plain"), layers.Softmax())
+    image = plain.inputs[0]
+    moved = layers.Dense(1, name="moved")(plain.layers[-3].output)
+    shifted = keras.Model(image, layers.Softmax()(layers.Add()([plain.get_layer("plain").output, moved])))
+    assert np.allclose(plain(images), shifted(images), atol=1e-6)
+    assert np.allclose(saliency(plain, images, 1), saliency(shifted, images, 1), atol=1e-6)
+    assert not np.allclose(
+        saliency(plain, images, 1, score="logit"), saliency(shifted, images, 1, score="logit"), atol=1e-3
+    )
+
+
+def test_wrong_scores_are_errors(images):
+    model, regression = head(layers.Dense(4, activation="softmax")), head(layers.Dense(1))
+    with pytest.raises(InputError, match="score: must be among logit, log_odds, probability, got 'odds'"):
+        resolve(model, images, score="odds")
+    with pytest.raises(InputError, match="has one output and no sigmoid, so it has no log-odds"):
+        resolve(regression, images, score="log_odds")
+    for wrong in ({"score": "probability", "against": 1}, {"score": "log_odds", "against": 1}):
+        with pytest.raises(InputError, match="against: needs the score 'logit'"):
+            resolve(model, images, 0, **wrong)
+    with pytest.raises(InputError, match="against: must be another class than the target, got 1 for both"):
+        resolve(model, images, 1, against=1)
+    with pytest.raises(InputError, match="targets: must be 0 to 3"):
+        resolve(model, images, 1, against=4)
+
+
+def softmax_of(z):
+    return keras.ops.softmax(z)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda: [layers.Dense(4, activation=tf.nn.softmax)],
+        lambda: [layers.Dense(4, activation=softmax_of)],
+        lambda: [layers.Dense(4), layers.Lambda(softmax_of)],
+        lambda: [layers.Dense(4), keras.ops.softmax],
+        lambda: [
+            layers.Dense(4, activation="softmax"),
+            layers.Dropout(0.5),
+            layers.Activation("linear", dtype="float32"),
+        ],
+        lambda: [layers.Dense(4, activation="softmax"), layers.Identity(), layers.Softmax()],
+    ],
+    ids=["tf.nn", "a function", "Lambda", "operation", "identities after it", "a second softmax"],
+)
+def test_a_softmax_is_found_by_what_it_computes(last, images):
+    last = last()
+    model = head(*last)
+    kernel, bias = next(layer for layer in model.layers if layer.name == last[0].name).get_weights()
+    before = keras.Model(model.inputs[0], next(x for x in model.layers if isinstance(x, layers.Flatten)).output)
+    logits = before.predict(images, verbose=0) @ kernel + bias
+    assert np.allclose(score_model(model).predict(images, verbose=0), logits, atol=1e-5)
+    assert resolve_score(model).name == "log_odds"
+
+
+def test_a_softmax_of_sigmoids_keeps_the_sigmoids(images):
+    model = head(layers.Dense(4, activation="sigmoid"), layers.Softmax())
+    scores = score_model(model).predict(images, verbose=0)
+    assert scores.min() > 0 and scores.max() < 1 and resolve_score(model).head == "softmax"
+
+
+def test_outputs_that_sum_to_1_without_a_softmax_are_refused(images):
+    shares = layers.Lambda(lambda z: z**2 / keras.ops.sum(z**2, axis=-1, keepdims=True))
+    model = head(layers.Dense(4), shares)
+    with pytest.raises(InputError, match="outputs sum to 1, but no softmax was found"):
+        saliency(model, images)
+    assert saliency(model, images, score="probability").max() > 0
+    with pytest.raises(InputError, match="a softmax over one output is always 1"):
+        score_model(head(layers.Dense(1, activation="softmax")))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused(value, images):
+    model, broken = head(layers.Dense(4)), images.copy()
+    broken.reshape(7, -1)[3, :2] = value
+    with pytest.raises(InputError, match=r"inputs: image 3 has 2 value\(s\) that are NaN or infinite"):
+        saliency(model, broken)
+    with pytest.raises(InputError, match="baseline: image"):
+        integrated_gradients(model, images, baseline=broken)
+
+
+def test_a_network_of_integers_is_explained_in_floats(images):
+    image = layers.Input(images.shape[1:], dtype="uint8")
+    model = keras.Model(image, layers.Dense(4)(layers.Flatten()(layers.Rescaling(1 / 255)(image))))
+    pixels = np.random.default_rng(0).integers(256, size=images.shape).astype(np.uint8)
+    kernel = model.layers[-1].get_weights()[0]
+    expected = np.abs(kernel[:, 2] / 255).reshape(images.shape[1:])
+    assert np.allclose(saliency(model, pixels, 2), np.broadcast_to(expected, images.shape), atol=1e-7)
+    codes = keras.Model(image, layers.Dense(4)(layers.Flatten()(layers.Embedding(256, 2)(image))))
+    with pytest.raises(InputError, match="takes the numbers of categories"):
+        saliency(codes, pixels)
+
+
+def test_half_precision_is_explained_in_float32(images):
+    whole = head(layers.Dense(8, activation="relu"), layers.Dense(4, activation="softmax"))
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = head(layers.Dense(8, activation="relu"), layers.Dense(4, activation="softmax"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    half.set_weights([1e-4 * weight for weight in whole.get_weights()])  # gradients below the least float16
+    whole.set_weights(half.get_weights())
+    assert np.allclose(saliency(half, images, 1), saliency(whole, images, 1), rtol=1e-3)
+    assert saliency(half, images, 1).max() > 0
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from skylight.attribution.relevance.composites import assign, composite
 from skylight.attribution.relevance.graph import walk
 from skylight.attribution.relevance.layers import Activations, Elementwise
 from skylight.attribution.relevance.rules import WinnerTakesAll
-from skylight.attribution.scoring import score_model
+from skylight.attribution.scoring import Score, score_model
 from skylight.errors import InputError
 from skylight.networks.applications import backbone
 from skylight.networks.periodic_cnn import periodic_cnn
@@ -191,8 +191,9 @@ class Accounting:
 def eagerly(model, images, targets, rule):
     """Run LRP without compiling it, which is faster for a single run."""
     graph = fold(walk(score_model(model)))
-    propagate = relevance.propagation(graph, assign(rule, graph), tf.float32)
-    return next(iter(propagate(tf.constant(images), tf.constant(targets)).values())).numpy()
+    classes = np.stack([targets, np.full(len(images), -1)], axis=1).astype(np.int32)
+    propagate = relevance.propagation(graph, assign(rule, graph), Score("logit", "linear"), tf.float32)
+    return next(iter(propagate(tf.constant(images), tf.constant(classes)).values())).numpy()
 
 
 @pytest.mark.parametrize("name", ["periodic", "vgg6", "VGG16", "ResNet50V2", "Xception", "MobileNetV2", "residual"])
@@ -244,7 +245,8 @@ def test_the_explained_score_does_not_depend_on_how_the_softmax_is_written(image
         [layers.Dense(1, activation="sigmoid")],
         [layers.Dense(1)],
     ]
-    maps = [lrp(small(*row), images, 0) for row in rows]
+    targets = [0, 0, 0, 0, 1, 0]  # the output of a single sigmoid is the probability of class 1
+    maps = [lrp(small(*row), images, target) for row, target in zip(rows, targets, strict=True)]
     for same in maps:
         assert same.shape == images.shape and same.dtype == np.float32
     for same in maps[1:4]:
