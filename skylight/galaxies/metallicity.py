@@ -16,11 +16,13 @@ from PIL import Image
 
 from skylight.errors import InputError
 from skylight.galaxies.images import NATIVE_SCALE, read_image
-from skylight.galaxies.tables import check_unique, numbers, read_csv, shown
+from skylight.galaxies.tables import check_unique, header, numbers, read_csv, shown
 
 PIXELS = 160
 CATALOGUE = "data/master.csv"
 IMAGES = "images"
+OPTIONAL = ("lgm_tot_p50",)
+"""The log of the stellar mass, which only the regression is compared with."""
 BINS = {"low": (8.1, 8.7), "medium": (8.7, 9.1), "high": (9.1, 9.3)}
 """12 + log(O/H) of each class: above the first number, up to the second."""
 ANSWERS = ("high", "low")
@@ -34,7 +36,8 @@ def read_catalogue(folder: str | Path) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``objID`` (text), ``z`` (redshift), ``oh_p50`` (12 + log(O/H)) and ``class`` (a key of `BINS`, empty outside
-        of them), in the order of the file.
+        of them), in the order of the file; and `OPTIONAL` columns that the file has, NaN where there is no positive
+        number (SDSS writes -9999).
 
     Raises
     ------
@@ -43,7 +46,8 @@ def read_catalogue(folder: str | Path) -> pd.DataFrame:
         a number.
     """
     path = Path(folder) / CATALOGUE
-    table = read_csv(path, ["objID", "z", "oh_p50"], ["objID"])
+    optional = [column for column in OPTIONAL if column in header(path)] if path.is_file() else []
+    table = read_csv(path, ["objID", "z", "oh_p50", *optional], ["objID"])
     check_unique(path, table, "objID")
     for column in ("z", "oh_p50"):
         values = numbers(table[column])
@@ -53,6 +57,8 @@ def read_catalogue(folder: str | Path) -> pd.DataFrame:
             got = shown(table[column].iloc[row])
             raise InputError(f"{path} row {row + 2}: {column} must be a number, got {got}")
         table[column] = values.astype(float)
+    for column in optional:
+        table[column] = numbers(table[column]).astype(float).where(lambda value: np.isfinite(value) & (value > 0))
     table["objID"] = table["objID"].astype(str)
     return table.assign(**{"class": class_names(table["oh_p50"].to_numpy())})
 

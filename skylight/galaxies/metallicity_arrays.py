@@ -52,6 +52,10 @@ class Galaxies:
         """Return the rows of a part: low and high galaxies, and with ``medium`` all."""
         return np.flatnonzero((self.table["part"] == part) & (medium | (self.table["class"] != "medium")))
 
+    def places(self, ids: Iterable[str]) -> np.ndarray:
+        """Return the row of each objID."""
+        return pd.Index(self.table["objID"]).get_indexer(pd.Index(ids))
+
 
 def load(folder: str | Path) -> Galaxies:
     """Read what `write_arrays` wrote."""

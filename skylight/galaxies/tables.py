@@ -16,25 +16,25 @@ def read_csv(path: str | Path, columns: list[str], ids: list[str]) -> pd.DataFra
     Row i of the result is row i + 2 of the file.
     """
     check_file(Path(path))
-    header = _header(path)
-    missing = [column for column in columns if column not in header]
+    names = header(path)
+    missing = [column for column in columns if column not in names]
     if missing:
         raise InputError(f"{path}: no column {', '.join(missing)}")
     for column in columns:
-        if header.count(column) > 1:
+        if names.count(column) > 1:
             raise InputError(f"{path}: two columns {column}")
-    places = {header.index(column): column for column in columns}
+    places = {names.index(column): column for column in columns}
     with decoding(path, "not a CSV table"):
         table = pd.read_csv(
             path,
             encoding="utf-8-sig",
             compression=None,
             header=0,
-            names=range(len(header)),
+            names=range(len(names)),
             usecols=list(places),
             index_col=False,  # else a comma at the end of every row would shift the columns
             skip_blank_lines=False,  # else the rows after one would have wrong numbers
-            dtype={header.index(column): str for column in ids},
+            dtype={names.index(column): str for column in ids},
             low_memory=False,  # else a column with a few words would be numbers here and text there
         )
     table = table.rename(columns=places)[columns]
@@ -43,19 +43,19 @@ def read_csv(path: str | Path, columns: list[str], ids: list[str]) -> pd.DataFra
     return table.assign(**{column: _whole_numbers(path, table[column]) for column in ids})
 
 
-def _header(path: str | Path) -> list[str]:
+def header(path: str | Path) -> list[str]:
     """Return the names of the columns; check that there are rows, none with more fields, which pandas passes over."""
     with decoding(path, "not a CSV table"), Path(path).open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file)
-        header, number = next(rows, []), 1
+        names, number = next(rows, []), 1
         for number, row in enumerate(rows, start=2):
-            if any(row[len(header) :]):
-                raise InputError(f"{path} row {number}: {len(row)} fields, but the header has {len(header)}")
-    if not header:
+            if any(row[len(names) :]):
+                raise InputError(f"{path} row {number}: {len(row)} fields, but the header has {len(names)}")
+    if not names:
         raise InputError(f"{path}: not a CSV table (no header)")
     if number == 1:
         raise InputError(f"{path}: no rows")
-    return header
+    return names
 
 
 def _whole_numbers(path: str | Path, texts: pd.Series) -> np.ndarray:
