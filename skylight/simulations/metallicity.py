@@ -61,8 +61,8 @@ COLOUR, COLOUR_SLOPE = 0.555, 0.16
 YOUNG, OLD = 0.30, 0.45
 """How much bluer than the disc the arms are; g - r of the bulge is half that of the disc plus the second number."""
 R_I, LINES, R_I_SCATTER = (0.067, 0.33), 0.13, 0.05
-"""r - i as a line in g - r, its change per dex of metallicity (bright emission lines in g and r of metal-poor galaxies),
-and its scatter; fitted to the 104 low and high galaxies of Wu & Boada 2019 that are public."""
+"""r - i as a line in g - r, its change per dex of metallicity (metal-poor galaxies have bright emission lines in g and
+r), and its scatter; fitted to the 104 low and high galaxies of Wu & Boada 2019 that are public."""
 SIZE, SIZE_SCATTER = 1.12, 0.2
 """Factor on the published effective radii, and the scatter of their logarithms."""
 DISC_SCALE = 0.26
