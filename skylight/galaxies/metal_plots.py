@@ -130,6 +130,7 @@ def agreement(table: pd.DataFrame) -> Figure:
     table : pandas.DataFrame
         ``map``, ``group``, ``mean``, ``error``, ``n``.
     """
+    table = table.dropna(subset="mean")  # a map may be constant on every galaxy
     groups = [table[table["group"] == group] for group in ("maps", "methods")]
     figure, axes = plt.subplots(1, 2, figsize=(plotting.PAGE, 3.6), sharex=True)
     for ax, some in zip(axes, groups, strict=True):
@@ -231,7 +232,7 @@ def images_on_plane(table: pd.DataFrame, images: np.ndarray, cells: int = 14) ->
         inside = np.flatnonzero((numbers == cell).all(axis=1))
         middle = (cell + 0.5) / cells
         nearest = inside[np.hypot(*(scaled[inside] - middle).T).argmin()]
-        picture = OffsetImage(images[nearest][16:-16, 16:-16] if images.shape[1] > 64 else images[nearest], zoom=0.36)
+        picture = OffsetImage(images[nearest][16:-16, 16:-16] if images.shape[1] > 64 else images[nearest], zoom=0.55)
         ax.add_artist(AnnotationBbox(picture, cell + 0.5, frameon=False, pad=0))
     return figure
 
