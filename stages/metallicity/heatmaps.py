@@ -38,7 +38,7 @@ def main() -> None:
     near, far = settings.redshift
     inside = predictions[(predictions["z"] > near) & (predictions["z"] < far)]
     if inside.empty:
-        raise InputError(f"metallicity.heatmaps.redshift: no validation galaxy lies between {near} and {far}")
+        raise InputError(f"metallicity.heatmaps.redshift: no validation galaxy lies between {near:g} and {far:g}")
     chosen = inside.sample(min(settings.galaxies, len(inside)), random_state=settings.seed).reset_index(drop=True)
     rows = galaxies.places(chosen["objID"])
     save_table(OUT / "heatmaps/galaxies.csv", chosen)
