@@ -5,7 +5,7 @@ import pandas as pd
 
 from skylight.galaxies.images import NATIVE_SCALE, SOFTENING, STRETCH
 
-BRIGHTNESS = 0.23
+BRIGHTNESS = 0.34
 """Factor on the fluxes before the stretch of `skylight.galaxies.images.colour_picture`: these pictures are darker."""
 APERTURE = 40
 """Radius inside which light is summed, pixels."""

@@ -40,7 +40,7 @@ SUN = 4.65
 KNEE, SLOPE = 10.72, -1.45
 """Schechter function of the masses of blue galaxies: log of the characteristic mass, and slope (Baldry et al. 2012,
 MNRAS 421, 621)."""
-MEASURED = (9.8, 1.0)
+MEASURED = (9.9, 1.1)
 """Log mass at which half of the galaxies have a metallicity, and the width of the fall towards larger ones, where lines
 are weak or those of an active nucleus (Kauffmann et al. 2003, MNRAS 346, 1055). It gives the published class shares."""
 MASS_METALLICITY = (-0.08026, 1.847, -1.492)
@@ -56,11 +56,11 @@ dwarfs (Sanchez Almeida et al. 2015, ApJ 810, L15), a little higher in arms of m
 2020, MNRAS 492, 4149)."""
 METALLICITY_SCATTER = ((8.5, 9.0, 9.5, 10.0, 10.5, 11.0), (0.20, 0.17, 0.13, 0.10, 0.08, 0.07))
 """Scatter of the metallicities, dex, by log mass (Tremonti et al. 2004, table 3)."""
-COLOUR, COLOUR_SLOPE = 0.555, 0.16
+COLOUR, COLOUR_SLOPE = 0.615, 0.20
 """g - r of discs of 1e10 solar masses seen face-on, and its change per dex of mass."""
 YOUNG, OLD = 0.30, 0.45
 """How much bluer than the disc the arms are; g - r of the bulge is half that of the disc plus the second number."""
-R_I, LINES, R_I_SCATTER = (0.067, 0.33), 0.13, 0.05
+R_I, LINES, R_I_SCATTER = (0.057, 0.33), 0.13, 0.05
 """r - i as a line in g - r, its change per dex of metallicity (metal-poor galaxies have bright emission lines in g and
 r), and its scatter; fitted to the 104 low and high galaxies of Wu & Boada 2019 that are public."""
 SIZE, SIZE_SCATTER = 1.12, 0.2
