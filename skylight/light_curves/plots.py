@@ -317,7 +317,10 @@ def map_of_each_method(title: str, image: np.ndarray, maps: Mapping[str, np.ndar
     for ax in axes[-5:]:
         ax.tick_params(axis="x", labelbottom=True)
     name_axes(figure)
-    figure.suptitle(f"what explains the {plotting.SCORE_TITLES[score]} of the class, by method", fontsize=10)
+    title = (
+        f"what explains the {plotting.SCORE_TITLES[score]} of the class (blanking, RISE, Score-CAM: its probability)"
+    )
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from skylight import params, plotting
 from skylight.attribution import METHODS
 from skylight.errors import InputError, script
-from skylight.evaluation.scorecard import WITHOUT_SCORE, scorecard
+from skylight.evaluation.scorecard import PUBLISHED_WITH_PROBABILITY, WITHOUT_SCORE, scorecard
 from skylight.light_curves import arrays
 from skylight.light_curves.plots import map_of_each_method
 from skylight.networks.periodic_cnn import load_periodic_cnn
@@ -56,7 +56,7 @@ def main() -> None:
     for name, how in methods.items():
         method = how.get("method", name)
         chosen = {key: value for key, value in how.items() if key != "method"}
-        chosen |= {} if method in WITHOUT_SCORE else {"score": score}
+        chosen |= {} if method in WITHOUT_SCORE + PUBLISHED_WITH_PROBABILITY else {"score": score}
         maps[name] = METHODS[method](model, image, target, **chosen)[0, ..., 0]
     title = f"{settings.example_class}, p = {own[example]:.2f}"
     with writing(OUT / "figures_methods") as folder:
