@@ -159,11 +159,12 @@ def test_an_input_error_is_one_line(copy):
 
 def test_real_cutouts_are_classified_too(copy, real_data, tmp_path):
     source = real_data("sdss_metallicity")
-    (tmp_path / "data").mkdir()
+    folder = tmp_path / "real"
+    (folder / "data").mkdir(parents=True)
     table = pd.read_csv(source / "train.csv", dtype={"objID": str}).assign(z=0.05)
-    table.to_csv(tmp_path / "data/master.csv", index=False)
-    (tmp_path / "images").symlink_to(source / "train")
-    copy.change(**{"metallicity.test.cutouts": {"path": str(tmp_path), "pixel_scale": 0.2}})
+    table.to_csv(folder / "data/master.csv", index=False)
+    (folder / "images").symlink_to(source / "train")
+    copy.change(**{"metallicity.test.cutouts": {"path": str(folder), "pixel_scale": 0.396}})
     copy.run("stages.metallicity.test")
     metrics = json.loads((copy.path / OUT / "metrics/test.json").read_text())["cutouts"]
     assert metrics["galaxies"] == {"low": 58, "high": 46}
