@@ -10,12 +10,12 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from apps import candidates, check, classify, measure, score, triplets
+from apps import candidates, check, classify, measure, metallicity, score, triplets
 from apps.files import UsageError
 from skylight import __version__
 from skylight.errors import InputError, collect_less_garbage, printable, same_on_every_machine
 
-COMMANDS = (classify, score, triplets, candidates, measure, check)
+COMMANDS = (classify, score, triplets, candidates, measure, metallicity, check)
 
 
 class Parser(argparse.ArgumentParser):

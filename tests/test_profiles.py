@@ -48,8 +48,8 @@ def comments(section: CommentedMap, prefix: str = "") -> dict[str, tuple[str, st
 
 def number(text: str) -> object:
     """Return the value at the start of a text: ``1,220,000 ...``, ``1e-3)``, ``false). ...``, ``all``."""
-    word = re.match(r"(?:up to )?(-?[\d,]*\.?\d+(?:e-?\d+)?|true|false|null|max|all)\b", text)
-    assert word, f"published: {text!r} is no number, true, false, null, max or all"
+    word = re.match(r"(?:up to )?(-?[\d,]*\.?\d+(?:e-?\d+)?|true|false|null|max|logit|all)\b", text)
+    assert word, f"published: {text!r} is no number, true, false, null, max, logit or all"
     return word[1] if word[1] == "all" else YAML(typ="safe").load(re.sub(r",(?=\d{3})", "", word[1]))
 
 

@@ -87,6 +87,33 @@ def test_the_table_of_bars_is_what_was_measured():
     assert row("VGG16 / ResNet50V2 / Xception")[1] == " / ".join(rmse[m] for m in ("vgg16", "resnet50v2", "xception"))
 
 
+def test_the_table_of_metallicity_is_what_was_measured():
+    out = ROOT / "out/metallicity/metrics"
+    names = ("test", "agreement", "regression", "learning_rate")
+    test, maps, regression, rates = (json.loads((out / f"{name}.json").read_text()) for name in names)
+    validation = test["validation"]
+
+    def score(part: str, key: str) -> str:
+        return f"{validation[part][key]:.3f} ± {validation[part][f'{key}_error']:.3f}"
+
+    assert row("validation galaxies")[1] == f"{sum(validation['galaxies'].values()):,}"
+    assert row("accuracy, low or high")[1] == score("network", "accuracy")
+    assert row("ROC AUC of the two classes")[1] == score("network", "roc_auc_of_classes")
+    assert row("F1 of low")[1] == score("network", "f1")
+    assert row("accuracy, colour and size alone (control)")[1] == score("control", "accuracy")
+    suggested = f"{rates['minimum']:.3f} / {rates['steepest']:.2f}"
+    assert row("suggested learning rates, minimum / 10 and steepest")[1] == suggested
+    rows = {"agreement of maps with the true metallicity, low minus high": "low minus high"}
+    rows |= {f"the same, {name}": name for name in ("Grad-CAM of low", "Grad-CAM of high")}
+    controls = {"distance from the centre": "centre", "faintness": "brightness", "colour of the pixel": "colour"}
+    rows |= {f"the same, {name} (control)": key for name, key in controls.items()}
+    for title, name in rows.items():
+        measured = maps["agreement"][name]
+        assert row(title)[1] == f"{measured['mean']:.3f} ± {measured['error']:.3f}"
+    for title, name in (("network", "network"), ("mass alone", "mass")):
+        assert row(f"RMSE of 12 + log(O/H), {title} (dex)")[1] == f"{regression[name]['rmse']:.3f}"
+
+
 def test_the_times_of_the_chapters_are_the_sums_over_their_stages():
     seconds = pd.read_csv(ROOT / "bench/stages.csv").set_index("stage")["seconds"]
     chapters = section("## The chapters")

@@ -17,15 +17,14 @@ catalogue, 19.5 kpc/h, is two PETROR90_R of a typical galaxy there. So a bar is 
 long and covers ``100 length_scaled`` pixels of the picture.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from skylight.errors import InputError
-from skylight.files import check_file, decoding
 from skylight.galaxies.questions import ANSWERS
+from skylight.galaxies.tables import check_unique, numbers, read_csv, shown
 
 PIXELS = 424
 PIXEL_SCALE = 0.02
@@ -69,14 +68,14 @@ def read_solutions(path: str | Path) -> pd.DataFrame:
         The file or a column is missing, an id appears twice or is no whole number, or a fraction is not a number in
         [0, 1].
     """
-    table = _read_csv(path, ["GalaxyID", *ANSWERS], ["GalaxyID"])
-    _check_unique(path, table, "GalaxyID")
-    fractions = table[ANSWERS].apply(_numbers)
+    table = read_csv(path, ["GalaxyID", *ANSWERS], ["GalaxyID"])
+    check_unique(path, table, "GalaxyID")
+    fractions = table[ANSWERS].apply(numbers)
     wrong = ~fractions.ge(0) | ~fractions.le(1)
     if wrong.to_numpy().any():
         row, column = np.argwhere(wrong.to_numpy())[0]
         value = table[ANSWERS].iloc[row, column]
-        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {_shown(value)}")
+        raise InputError(f"{path} row {row + 2}: {ANSWERS[column]} must be a fraction in [0, 1], got {shown(value)}")
     return pd.concat([table[["GalaxyID"]], fractions], axis=1)
 
 
@@ -95,15 +94,15 @@ def read_catalogue(folder: str | Path) -> pd.DataFrame:
         ``objid`` of the catalogue is not in the other two files.
     """
     folder = Path(folder)
-    catalogue = _read_csv(folder / CATALOGUE, CATALOGUE_COLUMNS, ["objid"])
-    _check_unique(folder / CATALOGUE, catalogue, "objid")
+    catalogue = read_csv(folder / CATALOGUE, CATALOGUE_COLUMNS, ["objid"])
+    check_unique(folder / CATALOGUE, catalogue, "objid")
     _check_positive(folder / CATALOGUE, catalogue, ["length_avg", "length_scaled"])
     for name, ids, column in ((MAPPING, ["objid", "asset_id"], "asset_id"), (SAMPLE, ["OBJID"], "PETROR90_R")):
         key = ids[0]
-        other = _read_csv(folder / name, [key, column], ids)
+        other = read_csv(folder / name, [key, column], ids)
         other = other[other[key].isin(catalogue["objid"])]
         for id_ in ids:
-            _check_unique(folder / name, other, id_)
+            check_unique(folder / name, other, id_)
         catalogue = catalogue.merge(other, how="left", left_on="objid", right_on=key)
         absent = catalogue[column].isna()
         if absent.any():
@@ -142,106 +141,24 @@ def shuffle_split(table: pd.DataFrame, fraction: float, seed: int, name: str) ->
 
 def read_test_solutions(folder: str | Path) -> pd.DataFrame:
     """Read the vote fractions of the simulated test images, for evaluation only; no published file holds them."""
-    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", *ANSWERS], ["GalaxyID"])
+    truth = read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", *ANSWERS], ["GalaxyID"])
     return truth.loc[truth["part"] == "test", ["GalaxyID", *ANSWERS]].reset_index(drop=True)
 
 
 def true_lengths(folder: str | Path, asset_ids: pd.Series) -> np.ndarray:
     """Read the true lengths of simulated bars in arcsec, for evaluation only."""
-    truth = _read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"], ["GalaxyID"])
+    truth = read_csv(Path(folder) / TRUTH, ["GalaxyID", "part", "bar_length_arcsec"], ["GalaxyID"])
     truth = truth[truth["part"] == "catalogue"].set_index("GalaxyID")["bar_length_arcsec"]
     return truth.reindex(asset_ids).to_numpy()
 
 
-def _read_csv(path: str | Path, columns: list[str], ids: list[str]) -> pd.DataFrame:
-    """Read columns of a table; those of ``ids`` as int64, to the last digit, the others as pandas takes them.
-
-    Row i of the result is row i + 2 of the file.
-    """
-    check_file(Path(path))
-    header = _header(path)
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}")
-    for column in columns:
-        if header.count(column) > 1:
-            raise InputError(f"{path}: two columns {column}")
-    places = {header.index(column): column for column in columns}
-    with decoding(path, "not a CSV table"):
-        table = pd.read_csv(
-            path,
-            encoding="utf-8-sig",
-            compression=None,
-            header=0,
-            names=range(len(header)),
-            usecols=list(places),
-            index_col=False,  # else a comma at the end of every row would shift the columns
-            skip_blank_lines=False,  # else the rows after one would have wrong numbers
-            dtype={header.index(column): str for column in ids},
-            low_memory=False,  # else a column with a few words would be numbers here and text there
-        )
-    table = table.rename(columns=places)[columns]
-    filled = np.flatnonzero(table.notna().any(axis=1))
-    table = table[: filled[-1] + 1 if len(filled) else 0]  # without blank lines at the end
-    return table.assign(**{column: _whole_numbers(path, table[column]) for column in ids})
-
-
-def _header(path: str | Path) -> list[str]:
-    """Return the names of the columns; check that there are rows, none with more fields, which pandas passes over."""
-    with decoding(path, "not a CSV table"), Path(path).open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
-        header, number = next(rows, []), 1
-        for number, row in enumerate(rows, start=2):
-            if any(row[len(header) :]):
-                raise InputError(f"{path} row {number}: {len(row)} fields, but the header has {len(header)}")
-    if not header:
-        raise InputError(f"{path}: not a CSV table (no header)")
-    if number == 1:
-        raise InputError(f"{path}: no rows")
-    return header
-
-
-def _whole_numbers(path: str | Path, texts: pd.Series) -> np.ndarray:
-    """Return ids as int64. Via floats, as pandas reads a column with a blank, those of SDSS would lose digits."""
-    texts = texts.fillna("").str.strip()
-    wrong = ~texts.str.fullmatch("[0-9]{1,19}").to_numpy(bool)
-    values = [0 if bad else int(text) for text, bad in zip(texts, wrong, strict=True)]
-    wrong |= np.array([value > np.iinfo(np.int64).max for value in values], dtype=bool)
-    if wrong.any():
-        row = int(wrong.argmax())
-        got = _shown(texts.iloc[row] or np.nan)
-        raise InputError(f"{path} row {row + 2}: {texts.name} must be a whole number, got {got}")
-    return np.array(values, dtype=np.int64)
-
-
-def _shown(value: object) -> str:
-    """Return a cell for a message."""
-    if pd.isna(value):
-        return "nothing"
-    return repr(value[:50]) if isinstance(value, str) else str(value)
-
-
-def _numbers(column: pd.Series) -> pd.Series:
-    """Return a column as numbers, NaN for anything else."""
-    if column.dtype == bool:
-        return pd.Series(np.nan, index=column.index)
-    return pd.to_numeric(column, errors="coerce")
-
-
-def _check_unique(path: str | Path, table: pd.DataFrame, column: str) -> None:
-    again = table[column].duplicated()
-    if again.any():
-        row = int(again.to_numpy().argmax())
-        raise InputError(f"{path} row {table.index[row] + 2}: {column} {table[column].iloc[row]} appears twice")
-
-
 def _check_positive(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
     for column in columns:
-        values = _numbers(table[column])
+        values = numbers(table[column])
         wrong = ~(values > 0) | ~np.isfinite(values)
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise InputError(
                 f"{path} (objid {table.objid[row]}): {column} must be a positive number, "
-                f"got {_shown(table[column][row])}"
+                f"got {shown(table[column][row])}"
             )

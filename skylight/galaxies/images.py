@@ -9,6 +9,8 @@ from skylight.errors import InputError
 from skylight.galaxies.catalogue import MASKS, PIXELS
 from skylight.pictures import check_varies, decode_fits, decode_picture, is_fits, read_file
 
+NATIVE_SCALE = 0.396
+"""Pixel scale of the survey's camera, arcsec."""
 SKY_NOISE = {"g": 0.013, "r": 0.019, "i": 0.028}
 """Standard deviation of the sky of SDSS images, nanomaggies per pixel."""
 STRETCH = {"i": 4.9, "r": 5.7, "g": 7.8}

@@ -17,6 +17,7 @@ from ruamel.yaml.nodes import Node, ScalarNode
 
 from skylight.errors import InputError, printable
 from skylight.params.bars import Bars
+from skylight.params.metallicity import Metallicity
 from skylight.params.periodic import Periodic
 from skylight.params.realbogus import Realbogus
 from skylight.params.section import BadKey, Section
@@ -37,6 +38,7 @@ class Params(Section):
     realbogus: Realbogus
     bars: Bars
     supernovae: Supernovae
+    metallicity: Metallicity
 
 
 class Chapters:
@@ -60,6 +62,10 @@ class Chapters:
     @cached_property
     def supernovae(self) -> Supernovae:
         return self._section("supernovae")
+
+    @cached_property
+    def metallicity(self) -> Metallicity:
+        return self._section("metallicity")
 
     def _section(self, name: str) -> Section:
         if name not in self._content:

@@ -5,23 +5,24 @@ blurred by the seeing, with neighbours and sky noise. It is rendered at the surv
 colour image and then enlarged, in the same order as the survey's image server.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import galsim
 import numpy as np
 from PIL import Image
 
-from skylight.galaxies.images import SKY_NOISE, colour_picture
+from skylight.galaxies.images import NATIVE_SCALE, SKY_NOISE, colour_picture
 
-NATIVE_SCALE = 0.396
-"""Pixel scale of the survey's camera, arcsec."""
 THICKNESS = 0.12
 """Scale height of a disc over its scale length."""
 BOXINESS = 2.6
 """Exponent of the bar's generalised ellipse; with 2 it is an ellipse."""
 
-# Flux in g, r and i for an r-band flux of 1: old stars, the mixed stars of a disc, young stars of arms.
-COLOURS = {"old": (0.45, 1.0, 1.46), "disc": (0.56, 1.0, 1.34), "young": (0.83, 1.0, 1.13)}
+# Flux in g, r and i for an r-band flux of 1: old stars, the mixed stars of a disc, young stars of arms; a single star.
+COLOURS = {"old": (0.45, 1.0, 1.46), "disc": (0.56, 1.0, 1.34), "young": (0.83, 1.0, 1.13), "star": (0.9, 1.0, 1.05)}
+STARS = {"bulge": "old", "disc": "disc", "bar": "old", "arms": "young", "ring": "young", "artifact": "star"}
+"""The stars (a key of `COLOURS`) of which each component consists."""
 
 
 @dataclass(frozen=True)
@@ -104,34 +105,64 @@ def render(galaxy: Galaxy, pixels: int, pixel_scale: float, rng: np.random.Gener
         RGB, (pixels, pixels).
     """
     native = int(np.ceil(pixels * pixel_scale * galaxy.petror90 / NATIVE_SCALE))
-    psf = galsim.Moffat(beta=3.5, fwhm=galaxy.seeing)
     bands = np.zeros((3, native, native))
-    for colour, light in _components(galaxy, native, psf, rng):
-        bands += np.multiply.outer(colour, light)
-    bands += _neighbours(galaxy, native, psf, rng)
+    for _, light in layers(galaxy, native, rng):
+        bands += light
+    add_sky_noise(bands, rng)
+    return Image.fromarray(colour_picture(bands)).resize((pixels, pixels), Image.Resampling.BICUBIC)
+
+
+def layers(
+    galaxy: Galaxy, native: int, rng: np.random.Generator, colours: Mapping[str, tuple] = COLOURS
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the light of each component of a galaxy (a key of `STARS`), and last of its ``neighbours``.
+
+    Parameters
+    ----------
+    galaxy : Galaxy
+    native : int
+        Rows and columns of the image, in pixels of `NATIVE_SCALE`.
+    rng : np.random.Generator
+        For the clumps and the neighbours.
+    colours : mapping
+        As `COLOURS`.
+
+    Yields
+    ------
+    str
+    np.ndarray, shape (3, native, native)
+        g, r and i in nanomaggies per pixel, blurred by the seeing, without noise.
+    """
+    psf = galsim.Moffat(beta=3.5, fwhm=galaxy.seeing)
+    for name, light in _components(galaxy, native, psf, rng):
+        yield name, np.multiply.outer(np.array(colours[STARS[name]]), light)
+    yield "neighbours", _neighbours(galaxy, native, psf, rng)
+
+
+def add_sky_noise(bands: np.ndarray, rng: np.random.Generator) -> None:
+    """Add the noise of the survey's sky to g, r and i images in nanomaggies per pixel, (3, H, W), in place."""
     noise = galsim.BaseDeviate(int(rng.integers(1, 2**31)))
     for band, sigma in zip(bands, SKY_NOISE.values(), strict=True):
         image = galsim.Image(band, copy=True)
         image.addNoise(galsim.GaussianNoise(noise, sigma=sigma))
         band[:] = image.array
-    return Image.fromarray(colour_picture(bands)).resize((pixels, pixels), Image.Resampling.BICUBIC)
 
 
 def bar_mask(galaxy: Galaxy, pixels: int, pixel_scale: float) -> np.ndarray:
     """Return the pixels of the image that the bar covers: (pixels, pixels) bool."""
-    radius = _bar_radius(galaxy, *_disc_plane(galaxy, pixels, pixel_scale))
+    radius = _bar_radius(galaxy, *disc_plane(galaxy, pixels, pixel_scale))
     return radius < 1 if galaxy.bar_fraction else np.zeros((pixels, pixels), dtype=bool)
 
 
 def _components(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.random.Generator):
-    """Yield each component of the galaxy: its colour (3,) and its r-band image (native, native) in nanomaggies."""
+    """Yield each component of the galaxy: its name and its r-band image (native, native) in nanomaggies."""
     flux = 10 ** ((22.5 - galaxy.r_mag) / 2.5)
     size, tilt = galaxy.petror90, galaxy.position_angle * galsim.radians
     if galaxy.artifact:
-        yield np.array([0.9, 1.0, 1.05]), _draw(psf.withFlux(3 * flux), native)
+        yield "artifact", _draw(psf.withFlux(3 * flux), native)
         return
     disc_flux, bar_flux = flux * galaxy.disc_fraction, flux * galaxy.bar_fraction
-    x, y = _disc_plane(galaxy, native, NATIVE_SCALE / size)
+    x, y = disc_plane(galaxy, native, NATIVE_SCALE / size)
     extinction = 1.0
     if galaxy.dust_lane:
         s, c = np.sin(galaxy.position_angle), np.cos(galaxy.position_angle)
@@ -143,30 +174,28 @@ def _components(galaxy: Galaxy, native: int, psf: galsim.GSObject, rng: np.rando
         axis_ratio = galaxy.cos_inclination if not disc_flux else 1 - 0.4 * (1 - galaxy.cos_inclination)
         shape = galsim.Sersic(galaxy.bulge_index, half_light_radius=galaxy.bulge_radius * size, flux=bulge)
         shape = shape.shear(q=axis_ratio, beta=tilt)
-        yield np.array(COLOURS["old"]), extinction * _draw(galsim.Convolve(shape, psf), native)
+        yield "bulge", extinction * _draw(galsim.Convolve(shape, psf), native)
     if disc_flux:
         smooth = disc_flux * (1 - galaxy.arm_fraction - galaxy.ring_fraction)
         inclination = np.arccos(galaxy.cos_inclination) * galsim.radians
         disc = galsim.InclinedExponential(
             inclination, scale_radius=galaxy.disc_scale * size, scale_h_over_r=THICKNESS, flux=smooth
         ).rotate(tilt)
-        yield np.array(COLOURS["disc"]), extinction * _draw(galsim.Convolve(disc, psf), native)
+        yield "disc", extinction * _draw(galsim.Convolve(disc, psf), native)
     if bar_flux:
         # A Ferrers bar has the density (1 - m^2)^n and a sharp end. A small n gives a flat bar, as in early-type
         # spirals (Elmegreen & Elmegreen 1985, ApJ 288, 438).
         bar = np.clip(1 - _bar_radius(galaxy, x, y) ** 2, 0, None) ** 0.4
-        yield np.array(COLOURS["old"]), extinction * _blurred(bar, bar_flux, psf, native)
+        yield "bar", extinction * _blurred(bar, bar_flux, psf, native)
     if galaxy.arm_fraction:
         arms = _arms(galaxy, x, y, rng)
-        colour = np.array(COLOURS["young"])
-        yield colour, extinction * _blurred(arms, disc_flux * galaxy.arm_fraction, psf, native)
+        yield "arms", extinction * _blurred(arms, disc_flux * galaxy.arm_fraction, psf, native)
     if galaxy.ring_fraction:
         ring = np.exp(-(((np.hypot(x, y) - max(galaxy.bar_radius, 0.35)) / 0.05) ** 2))
-        colour = np.array(COLOURS["young"])
-        yield colour, extinction * _blurred(ring, disc_flux * galaxy.ring_fraction, psf, native)
+        yield "ring", extinction * _blurred(ring, disc_flux * galaxy.ring_fraction, psf, native)
 
 
-def _disc_plane(galaxy: Galaxy, pixels: int, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
+def disc_plane(galaxy: Galaxy, pixels: int, pixel_scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Return x and y (pixels, pixels) of each pixel in the plane of the disc, in units of ``petror90``."""
     y, x = (np.mgrid[:pixels, :pixels] - (pixels - 1) / 2) * pixel_scale
     inverse = np.linalg.inv(galaxy.projection)
@@ -268,7 +297,7 @@ def draw_galaxy(rng: np.random.Generator, petror90: float) -> Galaxy:
             r_mag=_magnitude(rng.normal(20.8, 0.5), petror90 / 3),
             cos_inclination=float(np.clip(1 - abs(rng.normal(0.15, 0.2)), 0.3, 1)),
             bulge_radius=0.33,
-            bulge_index=_index(rng.uniform(2.5, 4.5)),
+            bulge_index=sersic_index(rng.uniform(2.5, 4.5)),
         )
     barred = rng.random() < 0.6
     armed = rng.random() < 0.75
@@ -292,7 +321,7 @@ def draw_galaxy(rng: np.random.Generator, petror90: float) -> Galaxy:
         disc_fraction=1 - bulge_fraction - bar_fraction,
         disc_scale=disc_scale,
         bulge_radius=float(rng.uniform(0.05, 0.11)),
-        bulge_index=_index(rng.uniform(1, 3)),
+        bulge_index=sersic_index(rng.uniform(1, 3)),
         bar_fraction=bar_fraction,
         bar_radius=bar_radius,
         bar_axis_ratio=bar_axis_ratio,
@@ -329,6 +358,6 @@ def _magnitude(surface_brightness: float, half_light_radius: float) -> float:
     return float(min(surface_brightness - 2.5 * np.log10(2 * np.pi * half_light_radius**2), 17.7))
 
 
-def _index(value: float) -> float:
+def sersic_index(value: float) -> float:
     """Round a Sersic index to a quarter: GalSim makes a table for each new index, which takes longer than drawing."""
     return round(4 * value) / 4

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skylight.galaxies.images import SKY_NOISE
+from skylight.galaxies.images import NATIVE_SCALE, SKY_NOISE
 from skylight.galaxies.questions import ANSWERS, QUESTIONS, answers_to
-from skylight.simulations.galaxies import NATIVE_SCALE, Galaxy
+from skylight.simulations.galaxies import Galaxy
 
 
 def opinions(galaxy: Galaxy) -> dict[int, np.ndarray]:

@@ -47,10 +47,9 @@ def main() -> None:
     save_table(OUT / "metrics/methods.csv", table)
     save_table(OUT / "metrics/scores.csv", differences)
 
-    candidates = rows[data.labels[rows] == periodic.classes.index(settings.example_class)]
-    if not len(candidates):
-        raise InputError(f"periodic.methods.example_class: no {settings.example_class} is classified right and surely")
-    example = candidates[own[candidates].argmax()]
+    of_class = rows[data.labels[rows] == periodic.classes.index(settings.example_class)]
+    shown = of_class if len(of_class) else rows
+    example = shown[own[shown].argmax()]
     image, target, score = data.images[[example]], data.labels[[example]], periodic.heatmaps.score
     maps = {}
     for name, how in methods.items():
@@ -58,7 +57,7 @@ def main() -> None:
         chosen = {key: value for key, value in how.items() if key != "method"}
         chosen |= {} if method in WITHOUT_SCORE + PUBLISHED_WITH_PROBABILITY else {"score": score}
         maps[name] = METHODS[method](model, image, target, **chosen)[0, ..., 0]
-    title = f"{settings.example_class}, p = {own[example]:.2f}"
+    title = f"{periodic.classes[data.labels[example]]}, p = {own[example]:.2f}"
     with writing(OUT / "figures_methods") as folder:
         figure = map_of_each_method(title, image[0, ..., 0], maps, periodic.dmdt, score)
         plotting.save(figure, folder / "methods.png")

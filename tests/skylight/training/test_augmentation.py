@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from skylight.params.bars import Augmentation
-from skylight.training.augmentation import augment, flipped_batches, image_batches, plain_batches
+from skylight.training.augmentation import augment, dihedral_batches, flipped_batches, image_batches, plain_batches
 
 
 def changes(**settings):
@@ -121,3 +121,18 @@ def test_flips_keep_every_pixel_and_come_in_all_four_ways():
     from_start = list(flipped_batches(images, rows, labels, weights, 6, 7)(0).take(9))[6:]
     continued = list(flipped_batches(images, rows, labels, weights, 6, 7)(2).take(3))
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(from_start, continued, strict=True))
+
+
+def test_dihedral_batches_are_the_eight_symmetries(images):
+    batch = next(iter(dihedral_batches(images, np.arange(10), np.arange(10), 10, 0, 0.0)(0)))
+    turned, order = (part.numpy() for part in batch)
+    kinds = set()
+    for image, label in zip(turned, order, strict=True):
+        original = images[label] / 255
+        choices = {
+            (k, t): np.rot90(original.transpose(1, 0, 2) if t else original, k) for k in range(4) for t in (0, 1)
+        }
+        found = [kind for kind, choice in choices.items() if np.allclose(choice, image, atol=1e-4)]
+        assert len(found) == 1
+        kinds.update(found)
+    assert len(kinds) >= 4 and {t for _, t in kinds} == {0, 1}
