@@ -64,7 +64,7 @@ GOOD = packed(np.random.default_rng(0).normal(100, 5, (63, 63)))
     [
         (None, "cutoutTemplate is missing"),
         (GOOD[:500], "cutoutTemplate: not gzip"),
-        (gzip.compress(b"x" * 3000), "cutoutTemplate: not FITS"),
+        (gzip.compress(b"x" * 3000, mtime=0), "cutoutTemplate: not FITS"),
         (packed(np.full((63, 63), np.nan)), "cutoutTemplate: no pixel is finite"),
         (packed(np.zeros((63, 63))), "cutoutTemplate: the norm of the pixels is 0"),
         (packed(np.full((63, 63), np.inf)), "cutoutTemplate: no pixel is finite"),
