@@ -21,8 +21,8 @@ OPTIONS = {
 }
 """Options of methods whose defaults need minutes for an image of 96 x 96."""
 NOT_USED = ("blanking", "kernel_shap")
-"""One pass for each of 9,216 pixels, or of 2,048 coalitions and each image of the background; `patch_occlusion` asks the
-same of patches."""
+"""They need one pass for each of 9,216 pixels, or for each of 2,048 coalitions and each image of the background.
+`patch_occlusion` asks the same of patches."""
 LRP_RULES = ("epsilon", "epsilon_plus")
 CENTRE = 0.15
 """Standard deviation of the Gaussian of the control ``centre``, in widths of the image."""
