@@ -126,7 +126,7 @@ def test_the_table_of_the_pictures_of_a_class_is_what_was_measured():
     drops = pd.read_csv(ROOT / "out/periodic/metrics/class_maps_blanking.csv")
     drops = drops[drops["cells"] == 10].set_index(["class", "approach"])
     page = (ROOT / "docs/evaluation.md").read_text()
-    approaches = [f"pix2pixai_{name}" for name in ("blanking", "deep_shap", "gradcam", "saliency")]
+    approaches = [f"pix2pixai_{name}" for name in ("blanking", "deep_shap", "hirescam", "saliency")]
     approaches += ["lighting", "maximization", "mean_image", "random"]
     for name in drops.index.get_level_values("class").unique():
         line = next(line for line in page.splitlines() if line.startswith(f"| {name} ("))

@@ -56,7 +56,14 @@ def model():
 
 
 def settings(**changes):
-    plain = {"smooth_samples": 8, "smooth_noise": 0.0, "brightness": None, "colours": "mean", "symmetries": True}
+    plain = {
+        "score": "log_odds",
+        "smooth_samples": 8,
+        "smooth_noise": 0.0,
+        "brightness": None,
+        "colours": "mean",
+        "symmetries": True,
+    }
     return Heatmaps(**plain | {"shift": 0, "seed": 0} | changes)
 
 

@@ -8,6 +8,7 @@ import pytest
 from skylight import params
 from skylight.light_curves import class_plots, plots
 from skylight.light_curves.features import FEATURES
+from skylight.light_curves.maps import DRAWN
 
 PERIODIC = params.load().periodic
 GRID, CLASSES = PERIODIC.dmdt, PERIODIC.classes
@@ -78,7 +79,7 @@ def test_the_features_of_the_forest_are_sorted_and_have_readable_names():
 
 
 def test_a_class_without_a_picture_has_the_reason_in_its_panel():
-    kinds = list(class_plots.MAP_TITLES)
+    kinds = list(DRAWN)
     table = pd.DataFrame([(name, kind, 0.5, "") for name in CLASSES for kind in kinds])
     table.columns = ["class", "map", "score", "note"]
     table.loc[1, "note"] = "too few"  # of EW, the second kind of map
