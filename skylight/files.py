@@ -11,6 +11,7 @@ from skylight.errors import InputError, reason
 MOST_COUNTED = 999
 """Most axes and columns in the FITS standard."""
 _COUNTS = re.compile(rb"(?i)\b(?:Z?NAXIS|TFIELDS) *= *\+?([0-9]{1,20})")
+_TEXT_AS_SIZE = re.compile(rb"(?i)\b(?:Z?NAXIS[0-9]*|Z?BITPIX|ZTILE[0-9]+|Z?PCOUNT|Z?GCOUNT|TFIELDS) *= *'")
 
 
 def check_file(path: Path, missing: str = "no such file", most: int | None = None) -> int:
@@ -62,13 +63,17 @@ def fault(path: Path, missing: str = "no such file", most: int | None = None) ->
 
 
 def check_fits_counts(data: bytes) -> None:
-    """Check a FITS file before astropy opens it, which looks for the keys of all axes that a header claims.
+    """Check a FITS file before astropy opens it.
+
+    It would look for the keys of all axes that a header claims, and repeat a text as often as another axis says.
 
     Raises
     ------
     ValueError
-        It claims more than `MOST_COUNTED` axes or columns.
+        It claims more than `MOST_COUNTED` axes or columns, or a size is a text.
     """
+    if _TEXT_AS_SIZE.search(data):
+        raise ValueError("a header with a text in place of a size")
     if any(int(count) > MOST_COUNTED for count in _COUNTS.findall(data)):
         raise ValueError(f"a header with more than {MOST_COUNTED} axes or columns")
 

@@ -139,6 +139,7 @@ def agreement(table: pd.DataFrame) -> Figure:
         ax.barh(some["map"], some["mean"], xerr=some["error"], color=colours, error_kw={"lw": 0.8})
         ax.axvline(0, color="black", lw=0.6)
         ax.tick_params(axis="y", labelsize=7)
+        ax.set_xticks([-0.5, 0, 0.5, 1])
         ax.set_title(f"{int(some['n'].max())} galaxies", fontsize=8)
     figure.supxlabel("rank correlation with the metals, in the direction of the class", fontsize=8)
     return figure

@@ -256,6 +256,10 @@ BOMBS = {
         lambda: claims(8, 9, 9).replace(b"NAXIS   =                    2", b"NAXIS   =           4294967297"),
         "not a readable FITS image (a header with more than 999 axes or columns",
     ),
+    "text_as_size.fits": (
+        lambda: claims(8, 2**31 - 1, 9).replace(b"NAXIS2  =                    9", b"NAXIS2  =             'IMAGE '"),
+        "not a readable FITS image (a header with a text in place of a size",
+    ),
     "short.fits": (lambda: claims(-64, 4000, 4000), "not a readable FITS image"),
     "zeros.fits.gz": (lambda: gzip.compress(bytes(500_000_000)), "not a whole gzipped file (unpacks to more than"),
     "claims.fits.gz": (lambda: gzip.compress(claims(8, 9, 9) + bytes(10**8))[:-9], "not a whole gzipped file"),
