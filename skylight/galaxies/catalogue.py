@@ -153,6 +153,7 @@ def true_lengths(folder: str | Path, asset_ids: pd.Series) -> np.ndarray:
 
 
 def _check_positive(path: str | Path, table: pd.DataFrame, columns: list[str]) -> None:
+    """Check these columns and make them numbers: one cell of text, of any galaxy, makes a whole column text."""
     for column in columns:
         values = numbers(table[column])
         wrong = ~(values > 0) | ~np.isfinite(values)
@@ -162,3 +163,4 @@ def _check_positive(path: str | Path, table: pd.DataFrame, columns: list[str]) -
                 f"{path} (objid {table.objid[row]}): {column} must be a positive number, "
                 f"got {shown(table[column][row])}"
             )
+        table[column] = values

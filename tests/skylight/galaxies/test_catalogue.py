@@ -162,6 +162,15 @@ def test_ids_are_read_to_the_last_digit(two_galaxies, text):
     assert catalogue["objid"].dtype == catalogue["asset_id"].dtype == np.int64
 
 
+def test_text_in_the_row_of_another_galaxy_changes_no_number(two_galaxies):
+    (two_galaxies / survey.MAPPING).write_text(MAPPING_HEADER + "587722981741363323,original,2\n")
+    with (two_galaxies / survey.SAMPLE).open("a") as file:
+        file.write("1,unknown\n")
+    catalogue = survey.read_catalogue(two_galaxies)
+    assert catalogue["PETROR90_R"].tolist() == [9, 8]
+    assert np.allclose(survey.catalogue_arcsec(catalogue), survey.LENGTH_UNIT * np.array([9, 8]))
+
+
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_a_table_without_rows_is_an_error(two_galaxies, end):
     (two_galaxies / survey.MAPPING).write_text(f"objid,sample,asset_id{end}")

@@ -49,9 +49,9 @@ def test_outputs_have_the_shapes_they_should(tiny):
     percent = pd.read_csv(out / "tables/confusion_cnn_percent.csv", index_col="true").sum(axis=1)
     assert np.allclose(percent[counts.sum(axis=1) > 0], 100, atol=0.1)
     chosen = len(pd.read_csv(out / "heatmaps/objects.csv"))
-    for name in ("gradcam", "saliency", "blanking", "deep_shap"):
+    for name in ("gradcam", "hirescam", "saliency", "blanking", "deep_shap"):
         assert np.load(out / f"heatmaps/{name}.npy").shape == (chosen, 22, 24)
-    assert np.load(out / "heatmaps/class_median.npy").shape == (4, 7, 22, 24)
+    assert np.load(out / "heatmaps/class_median.npy").shape == (5, 7, 22, 24)
     assert {path.suffix for path in (out / "figures").glob("*.*")} == {".png"}
     assert len(list((out / "figures/misclassified").iterdir())) == 2
     assert list(pd.read_csv(data / "rejected.csv").columns) == ["source", "id", "reason"]
@@ -126,7 +126,7 @@ def test_only_what_a_parameter_touches_runs_again(tiny):
 def test_the_maps_can_be_those_of_the_libraries(tiny):
     tiny.repro("periodic-libraries")
     table = pd.read_csv(tiny.path / "out/periodic/tables/libraries.csv").set_index(["method", "engine"])
-    assert set(table["score"]) == {"logit"} and len(table) == 9
+    assert set(table["score"]) == {"logit"} and len(table) == 10
     same = [("saliency", "tf_keras_vis"), ("guided_backpropagation", "tf_keras_vis"), ("deep_shap", "shap")]
     assert (table.loc[same, "correlation"] > 0.99999).all()
     assert table["note"].notna().sum() == 1 and "probability of a softmax" in table.loc["scorecam", "note"].item()
