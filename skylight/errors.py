@@ -86,6 +86,7 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
     def run(*args, **kwargs) -> None:
         collect_less_garbage()
         before = signal.signal(signal.SIGTERM, _exit)
+        pressed = _note_interrupts()
         try:
             same_on_every_machine()
             main(*args, **kwargs)
@@ -95,17 +96,35 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(f"error: {error.filename}: no such file; if another step makes it, `dvc repro` runs that first")
         except OSError as error:
             sys.exit(f"error: {'' if error.filename is None else f'{error.filename}: '}{reason(error)}")
-        except KeyboardInterrupt:
-            _end_workers()
-            report_interrupt()
-            sys.exit(INTERRUPTED)
         except SystemExit:
             _end_workers()
             raise
+        except (KeyboardInterrupt, Exception) as error:
+            if not (pressed or isinstance(error, KeyboardInterrupt)):
+                raise
+            _end_workers()
+            report_interrupt()
+            sys.exit(INTERRUPTED)
         finally:
             signal.signal(signal.SIGTERM, before)
 
     return run
+
+
+def _note_interrupts() -> list[int]:
+    """Return a list that gets an entry at each Ctrl-C.
+
+    TensorFlow turns a `KeyboardInterrupt` while it traces a function into an error of its own.
+    """
+    pressed = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, or a test's
+        signal.signal(signal.SIGINT, note)
+    return pressed
 
 
 def report_interrupt() -> None:

@@ -57,6 +57,31 @@ def test_every_stage_starts_in_the_one_way(path):
     assert [ast.unparse(each).split(".")[-1] for each in main.decorator_list] == ["script"]
 
 
+def test_an_interrupt_that_a_library_turned_into_an_error_is_one_line():
+    program = """
+import os, signal
+from skylight.errors import script
+
+@script
+def main():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise TypeError("Exception encountered when calling a layer")
+
+main()
+"""
+    # a shell may start background jobs that ignore Ctrl-C
+    default = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    ended = subprocess.run(
+        [sys.executable, "-c", default + program],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "error: interrupted\n")
+
+
 def test_an_interrupt_during_the_imports_is_one_line():
     program = "import stages; raise KeyboardInterrupt"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
