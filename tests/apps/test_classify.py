@@ -88,5 +88,5 @@ def test_two_files_of_one_name_get_two_figures(stars, skylight):
     assert status == 0 and names == ["star", "star_2"]
     assert {path.name for path in Path("explained").iterdir()} == {f"{n}{s}" for n in names for s in (".png", ".npz")}
     first, second = (np.load(f"explained/{name}.npz") for name in names)
-    assert set(first) == {"gradcam", "saliency", "blanking", "deep_shap"}
+    assert set(first) == {"gradcam", "hirescam", "saliency", "blanking", "deep_shap"}
     assert first["saliency"].shape == (22, 24) and not np.array_equal(first["saliency"], second["saliency"])
