@@ -213,7 +213,7 @@ def _line(model: type[Section], fault: dict, name: str = "") -> str:
         return f"{key}: missing"
     if kind == "value_error":
         below = f".{printable(limits['error'].key)}" if isinstance(limits["error"], BadKey) else ""
-        return f"{key}{below}: {printable(limits['error'])}"
+        return f"{key}{below}: {_cut(printable(limits['error']), 1000)}"
     wanted = _TYPES.get(kind) or (kind in _LIMITS and _LIMITS[kind].format(**limits))
     if location != fault["loc"] and kind == "string_type":
         wanted = "a name of letters, digits, _ and -; in quotes if it has digits only"

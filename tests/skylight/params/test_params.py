@@ -214,3 +214,9 @@ def test_a_file_that_cannot_be_read_is_an_error_of_one_line(tmp_path, content, m
 def test_a_folder_is_no_parameter_file(tmp_path):
     with pytest.raises(InputError, match="not a file"):
         params.load(tmp_path)
+
+
+def test_a_long_value_is_cut_in_the_message(fault):
+    message = fault("classes: {EW: EW, EA: EA, RRAB", f"classes: {{EW: {'a' * 5000}, EA: EA, RRAB")
+    assert message.startswith("periodic.transfer.surveys.ptf.labels.classes.EW: ") and message.endswith("...")
+    assert len(message) < 1200

@@ -147,7 +147,7 @@ def test_the_maps_can_be_those_of_the_libraries(tiny):
         assert np.corrcoef(theirs["deep_shap"].ravel(), ours["deep_shap"].ravel())[0, 1] > 0.9
     tiny.change(**{"periodic.heatmaps.engines.gradcam": "shap"})
     message = "error: periodic.heatmaps.engines.gradcam: must be one of 'skylight' or 'tf_keras_vis', got 'shap'"
-    assert tiny.run("stages.periodic.heatmaps", fails=True).strip() == message
+    assert tiny.run("stages.periodic.heatmaps", fails=True).splitlines()[-1] == message
     tiny.change(**{"periodic.heatmaps.engines.gradcam": "skylight"})
 
 
