@@ -24,6 +24,8 @@ from skylight.attribution.scoring import Score, score_model, scores_of
 from skylight.errors import InputError
 from tests.skylight.attribution.small_networks import SHAPE, network, weights_of
 
+pytestmark = pytest.mark.slow
+
 TARGETS = [0, 1, 2, 1, 0]
 PAIRS = [(engine, name) for engine, names in LIBRARIES.items() for name in names]
 

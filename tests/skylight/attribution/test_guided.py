@@ -17,6 +17,8 @@ from skylight.attribution import deconvnet, guided_backpropagation, guided_gradc
 from skylight.errors import InputError
 from tests.skylight.attribution.small_networks import network
 
+pytestmark = pytest.mark.slow
+
 TARGETS = [0, 1, 2, 1, 0]
 
 

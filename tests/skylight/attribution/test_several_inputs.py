@@ -34,6 +34,8 @@ from skylight.attribution.relevance.parts import Activations
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 IMAGE, FEATURES = (6, 7, 2), 5
 OF_LAYERS = [name for name in METHODS if "cam" in name]
 FEW = {"samples": 20, "steps": 4, "masks": 6, "groups": 1, "patch": 2}

@@ -21,6 +21,8 @@ from skylight.evaluation.localisation import pointing_game, rank_accuracy, relev
 from skylight.evaluation.randomisation import random_logit
 from skylight.evaluation.robustness import average_sensitivity, max_sensitivity
 
+pytestmark = pytest.mark.slow
+
 N, ROWS, COLUMNS = 6, 7, 9
 PIXELS = ROWS * COLUMNS
 OPTIONS = {"abs": False, "normalise": False, "disable_warnings": True}
