@@ -53,10 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     problems = Problems()
     check_outputs(arguments, arguments.files)
     metallicity = params.load().metallicity
+    paths = existing(arguments.files, problems)
+    if not paths:
+        return problems.status
     check_made(CLASSIFIER, "metallicity-train")
     check_made(REGRESSION, "metallicity-regress")
     size, width = metallicity.transform.size, metallicity.network.width
-    images = read(existing(arguments.files, problems), size, scale or metallicity.data.pixel_scale, problems)
+    images = read(paths, size, scale or metallicity.data.pixel_scale, problems)
     if not images:
         return problems.status
 

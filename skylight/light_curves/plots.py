@@ -270,7 +270,7 @@ def example_maps(
         draw_map(figure, line[0], images[index], counts_scale(images[index]), grid, every=4)
         for ax, (name, values) in zip(line[1:], maps.items(), strict=True):
             draw_map(figure, ax, values[index], plotting.map_scale(name, values[index]), grid, every=4)
-    figure.supxlabel(f"dt (days)\n{note}", fontsize=9)
+    figure.supxlabel("dt (days)\n" + textwrap.fill(note, 110), fontsize=9)
     return figure
 
 
