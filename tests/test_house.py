@@ -174,6 +174,7 @@ def pipeline() -> Repo:
     return Repo(ROOT)
 
 
+@pytest.mark.slow
 def test_only_simulated_surveys_are_not_pushed():
     kept_back = {out.fspath for out in pipeline().index.outs if out.use_cache and not out.can_push}
     simulated = {

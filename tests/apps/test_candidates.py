@@ -19,6 +19,7 @@ def stamps(workplace) -> np.ndarray:
     return made
 
 
+@pytest.mark.slow
 def test_probabilities_are_the_mean_of_the_ensemble(stamps, skylight):
     for name in ("good.npz", "old.pkl"):
         write_chunk(Path(name), stamps[:3], np.zeros(3))

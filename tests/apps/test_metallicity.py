@@ -33,6 +33,7 @@ def picture(path: str, width: int, seed: int) -> Path:
     return Path(path)
 
 
+@pytest.mark.slow
 def test_classes_and_maps_are_those_of_the_network(networks, skylight):
     files = [picture("a.png", 160, 1), picture("b.png", 128, 2)]
     Path("bad.jpg").write_bytes(b"no picture")

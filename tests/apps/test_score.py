@@ -78,6 +78,7 @@ def test_bad_packets_are_reported_and_the_others_scored(night, skylight):
         assert line.startswith(f"error: {reason}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_the_standard_input_is_any_number_of_containers(night, skylight, monkeypatch, pack):
     stream = pack(b"".join(path.read_bytes() for path in sorted(night.glob("*.avro"))))

@@ -26,6 +26,7 @@ def test_triplets_of_a_folder(night, skylight):
     assert [path.name for path in Path("new").iterdir()] == ["triplets"]
 
 
+@pytest.mark.slow
 def test_rejected_packets_are_listed_and_too_many_of_them_are_an_error(night, skylight):
     (night / "00.avro").write_bytes(b"not avro")
     status, lines, _ = skylight("triplets", "night", "--out", "triplets")

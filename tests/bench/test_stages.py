@@ -30,6 +30,7 @@ def test_a_stage_runs_after_those_that_it_needs_and_no_others_run():
     assert {s.name for s in in_order(STAGES, [])} == {s.name for s in STAGES}
 
 
+@pytest.mark.slow
 def test_time_and_memory_of_a_command(tmp_path):
     wait = f'{sys.executable} -c "import time; time.sleep(0.5)"'
     fill = f'{sys.executable} -c "held = bytearray(800 * 2**20)"'

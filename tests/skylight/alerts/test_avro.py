@@ -132,6 +132,7 @@ def test_missing_fields_are_named():
     assert error.value.present == ["candid"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codec", "pack"),
     [

@@ -47,6 +47,7 @@ def check(alert):
     return ours
 
 
+@pytest.mark.slow
 def test_triplets_of_simulated_packets_equal_the_published_code(survey):
     made = np.stack([check(alert) for alert in alerts([survey])])
     assert (made == np.float32(1e-9)).any() and (made == 0).any()  # some are at an edge, some are masked
@@ -126,6 +127,7 @@ def test_alerts_are_found_by_their_candid(survey, tmp_path):
         loaded.rows([loaded.candids[0], 5])
 
 
+@pytest.mark.slow
 def test_batches_of_any_length_are_complete(tmp_path, survey):
     packets = [path.read_bytes() for path in sorted((survey / "packets").iterdir())[:2]]
     (tmp_path / "many.avro").write_bytes(b"".join(packets * (BATCH // 2)) + packets[0])

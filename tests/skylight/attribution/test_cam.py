@@ -156,6 +156,7 @@ def test_hirescam_sums_to_the_logit_minus_its_bias():
     assert maps.min() < 0
 
 
+@pytest.mark.slow
 def test_scorecam_by_definition(classifier, images):
     scores = score_model(classifier)
     network = keras.Model(scores.inputs, scores.get_layer("second").output)

@@ -47,6 +47,7 @@ def test_every_kind_of_output_is_explained_and_the_model_does_not_change(name, c
         assert state(model) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_maps_do_not_depend_on_batches_and_functions_are_traced_once(name, images):
     model = network({"units": 3, "activation": "softmax"})
@@ -107,6 +108,7 @@ def test_channels_first_is_refused(name, inside):
 INVARIANT = sorted(set(METHODS) - {"lrp", "guided_backpropagation", "deconvnet", "guided_gradcam"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INVARIANT)
 def test_implementation_invariance(name, classifier, images):
     """A network with a layer split in two linear layers is the same function, so it has the same maps."""

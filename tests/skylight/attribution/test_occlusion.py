@@ -12,6 +12,7 @@ from tests.skylight.attribution.small_networks import SHAPE, weights_of
 TARGETS = [0, 1, 2, 1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 2.5])
 def test_blanking_equals_one_predict_per_cell(value, classifier, images):
     maps = blanking(classifier, images[:2], TARGETS[:2], value=value)
@@ -67,6 +68,7 @@ def masks(number, cells, kept, seed):
         yield large[top : top + SHAPE[0], left : left + SHAPE[1]]
 
 
+@pytest.mark.slow
 def test_rise_by_definition(classifier, images):
     expected = np.zeros((5, 8, 9, 1))
     for mask in masks(30, 3, 0.4, seed=2):

@@ -126,6 +126,7 @@ def test_the_model_does_not_change(images):
     assert state[3] == [variable.path for variable in model.trainable_variables]
 
 
+@pytest.mark.slow
 def test_a_model_without_references_is_freed(images):
     model = head(layers.Dense(3))
     resolve_targets(model, images)

@@ -125,6 +125,7 @@ CELLWISE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLWISE)
 def test_the_map_of_an_activation_is_its_change_times_the_weight(name, images, typical):
     layer = CELLWISE[name]
@@ -155,6 +156,7 @@ LINEAR = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LINEAR)
 def test_the_map_of_a_linear_layer_is_its_gradient_times_the_change(name, images, typical):
     model = between(LINEAR[name]())
@@ -260,6 +262,7 @@ def backbone(image):
     return layers.MaxPooling2D(2, name="pool")(x), layers.GlobalAveragePooling2D(name="mean")(x)
 
 
+@pytest.mark.slow
 def test_nested_models_of_several_outputs_have_the_maps_of_the_same_network_without_nesting(images, typical):
     image = layers.Input(SHAPE)
 
@@ -308,6 +311,7 @@ def test_rules_stay_when_an_identity_is_trained(images, typical):
     assert np.allclose(sums(maps), differences(model, images, typical, None), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_images_in_quarter_turns_and_of_any_size_are_explained():
     images = np.random.default_rng(2).random((3, 21, 21, 4), dtype=np.float32)
     model = deep_hits("concatenation", width=0.1)
@@ -330,6 +334,7 @@ def test_values_that_deep_shap_cannot_explain_are_errors(images):
         deep_shap(model, images, background=0.3)
 
 
+@pytest.mark.slow
 def test_nothing_of_a_dropped_model_is_left(images):
     def graphs():
         for _ in range(3):

@@ -222,6 +222,7 @@ def test_footprints_are_those_of_the_rows_of_each_chunk(tmp_path):
         assert np.array_equal(footprint, masks["ab".index(name), row])
 
 
+@pytest.mark.slow
 def test_reading_does_not_import_tensorflow():
     modules = "skylight.simulations.hits, skylight.candidates.plots, skylight.candidates.explain"
     code = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"

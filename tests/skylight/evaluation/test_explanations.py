@@ -61,6 +61,7 @@ def value(table):
     return lambda method, metric: wide.loc[method, metric]
 
 
+@pytest.mark.slow
 def test_every_method_and_control_has_every_metric(table):
     assert list(table.columns) == ["method", "metric", "layer", "value", "error", "n"]
     assert list(table["method"].unique()) == [*METHODS_ASKED, "random", "edges", "centre"]
@@ -82,6 +83,7 @@ def test_the_right_map_scores_best_and_its_negative_worst(value):
     assert value("negative", "infidelity") == value("dead", "infidelity") > value("random", "infidelity")
 
 
+@pytest.mark.slow
 def test_the_scores_of_the_objects_are_what_the_table_averages(network, inputs):
     options = {"metrics": ["deletion", "sparseness", "randomisation"], "layers": ["preds"]}
     each = score_each(network, inputs, 1, METHODS_ASKED, **options)
@@ -118,6 +120,7 @@ def test_a_blob_in_the_middle_is_a_control_where_the_evidence_is_known(network, 
     assert "centre" not in set(evaluate(network, inputs, 1, [], metrics=["deletion"])["method"])
 
 
+@pytest.mark.slow
 def test_sequences_are_measured_as_images_are():
     keras.utils.set_random_seed(0)
     sequence = layers.Input((12, 2))
@@ -196,6 +199,7 @@ def test_metrics_that_are_not_defined_for_a_map_of_zeros_are_missing(table):
     assert dead.loc["roc_auc", "value"] == 0.5
 
 
+@pytest.mark.slow
 def test_the_seed_determines_the_table(network, inputs, masks, table):
     assert evaluate(network, inputs, 1, METHODS_ASKED, masks).equals(table)
     other = evaluate(network, inputs, 1, METHODS_ASKED, masks, seed=1)
@@ -228,6 +232,7 @@ def test_localisation_needs_masks_and_metrics_can_be_chosen(network, inputs):
     assert (table["n"] == 1).all()
 
 
+@pytest.mark.slow
 def test_the_periodic_network_is_measured_and_does_not_change():
     model = periodic_cnn(3)
     model.get_layer("conv2d1").trainable = False

@@ -120,6 +120,7 @@ class Scale(layers.Layer):
         return inputs * self.factor
 
 
+@pytest.mark.slow
 def test_a_compiled_gradient_uses_the_shuffled_weights(network):
     inputs = np.random.default_rng(1).random((3, 8, 8, 1)).astype(np.float32)
     for _, shuffled in cascade(network):

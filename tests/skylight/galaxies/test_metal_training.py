@@ -42,6 +42,7 @@ def test_suggestions_are_a_tenth_of_the_minimum_and_the_steepest_fall():
     assert 0.0007 < found["steepest"] < 0.02
 
 
+@pytest.mark.slow
 def test_the_range_test_raises_the_rate_and_the_loss_falls_where_it_suits(galaxies):
     sweep = FindLearningRate(lowest=1e-4, highest=1.0, steps=30)
     table = range_test(galaxies, np.arange(80), Network(width=0.1, momentum=0.9), TRAINING, sweep)

@@ -78,6 +78,7 @@ def test_the_features_of_the_forest_are_sorted_and_have_readable_names():
     assert texts(axes)[:4] == ["0.1", "25.0", "12.4", "0.1"]
 
 
+@pytest.mark.slow
 def test_a_class_without_a_picture_has_the_reason_in_its_panel():
     kinds = list(DRAWN)
     table = pd.DataFrame([(name, kind, 0.5, "") for name in CLASSES for kind in kinds])

@@ -78,6 +78,7 @@ def test_every_layer_conserves_the_relevance(unbiased, rule):
         assert np.allclose(values.reshape(3, -1).sum(axis=1), scores, rtol=2e-3, atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_alpha_2_beta_1_conserves_where_an_output_has_contributions_of_both_signs(unbiased):
     """Bach et al. 2015, eq. 60: alpha - beta = 1 conserves the relevance in every layer."""
     scores = np.asarray(score_model(unbiased)(IMAGES))[:, 1]

@@ -22,6 +22,7 @@ def test_width_one_is_the_published_network(name, application):
     assert model.output_shape == (None, 37)
 
 
+@pytest.mark.slow
 def test_no_convolution_has_fewer_than_min_filters():
     def filters(**settings):
         model = galaxy_zoo("xception", (71, 71, 3), width=0.125, **settings)

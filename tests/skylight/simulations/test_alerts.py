@@ -83,6 +83,7 @@ def test_a_saturated_star_bleeds_along_its_column_and_is_masked():
     assert np.isnan(difference[middle, middle]) and not np.isnan(difference[0, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["real", "bogus"])
 def test_every_kind_is_drawn_and_detected(label):
     kinds, shapes = set(), set()
@@ -110,6 +111,7 @@ def test_a_faded_source_is_positive_in_the_difference():
         assert np.nanmax(candidate.cutouts[2][29:34, 29:34]) > 3 * np.nanstd(candidate.cutouts[2][:20])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes(tmp_path):
     for workers in (1, 2):
         counts = simulate(tmp_path / str(workers), 52, seed=2, workers=workers)

@@ -92,6 +92,7 @@ def test_an_object_of_ztf_has_one_filter(tmp_path):
     assert not table[["oid", "filtercode"]].drop_duplicates()["oid"].duplicated().any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "write",
     [

@@ -32,6 +32,7 @@ def simulated(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_files_and_columns_are_the_published_ones(simulated):
     solutions = pd.read_csv(simulated / "training_solutions_rev1.csv")
     assert list(solutions) == ["GalaxyID", *ANSWERS]

@@ -81,6 +81,7 @@ def test_classes_have_the_published_fractions():
     assert {name: names.count(name) for name in PUBLISHED} == class_counts(700)
 
 
+@pytest.mark.slow
 def test_light_curves_do_not_depend_on_the_number_of_processes():
     names = shuffled_classes(450, seed=2)  # more than two chunks of work
     one = simulate(crts.DESIGN, names, observed, seed=5, workers=1)

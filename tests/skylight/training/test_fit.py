@@ -85,6 +85,7 @@ def test_a_killed_training_continues_to_the_same_weights_and_curves(capfd):
     assert not Path(".checkpoints/small").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_training_is_not_continued(capfd):
     with pytest.raises(KeyboardInterrupt):
         train(kill_at=2, depends_on="other data")

@@ -103,6 +103,7 @@ def test_the_momentum_may_be_a_schedule():
     assert not np.allclose(run(AdamW(0.02, beta_1=momentum)), run(AdamW(0.02, beta_1=0.95)), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(OPTIMIZERS))
 def test_a_training_in_a_graph_gives_the_steps_of_one_outside(name):
     deterministic(0)

@@ -101,6 +101,7 @@ def attended(model, products, x, relevance):
     return sum(np.asarray(shares[place]) for place in range(count) if place in shares)
 
 
+@pytest.mark.slow
 def test_the_other_ways_to_write_attention_agree(rng):
     """One head without projections: the layer Attention, dot_product_attention, and matmul and softmax."""
     image = keras.Input((TOKENS, WIDTH), name="image")

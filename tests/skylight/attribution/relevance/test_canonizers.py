@@ -84,6 +84,7 @@ def test_normalisation_folds_into_the_layer_before_it(make):
     assert_same(model, explicit)
 
 
+@pytest.mark.slow
 def test_normalisation_folds_into_a_depthwise_convolution_before_it():
     def scaled(kernel, scale):
         return kernel * scale.reshape(kernel.shape[2:])
@@ -95,6 +96,7 @@ def test_normalisation_folds_into_a_depthwise_convolution_before_it():
     assert_same(model, explicit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_normalisation_folds_into_the_layer_after_it(padding):
     """With padding, cells at the edge receive less of the offset, so no single Keras layer equals the folded map."""

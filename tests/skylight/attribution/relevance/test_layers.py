@@ -162,6 +162,7 @@ def test_a_gate_takes_no_relevance_or_an_equal_share(rng):
     assert np.array_equal(whole, relevance) and not nothing.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", ["sigmoid", "hard_sigmoid", "relu6", "ops"])
 def test_of_two_equally_large_factors_the_bounded_one_is_the_gate(gate, rng):
     image = keras.Input((3, 3, 2))
@@ -330,6 +331,7 @@ def test_kinds_of_registered_layers_conserve_relevance(kind, layer, rng):
         assert np.array_equal(values["own"], values["conv"][:, ::-1])
 
 
+@pytest.mark.slow
 def test_registered_elementwise_identity_and_sum(rng):
     x = rng.normal(size=(2, 6, 4)).astype(np.float32)
     register(Bend, "elementwise")

@@ -299,6 +299,7 @@ def vision_transformer(bias):
     return model
 
 
+@pytest.mark.slow
 def test_relevance_is_conserved_in_a_vision_transformer():
     images = np.random.default_rng(0).normal(size=(2, 16, 16, 3)).astype(np.float32)
     plain = vision_transformer(bias=False)
@@ -331,6 +332,7 @@ def test_a_nested_residual_network_conserves_relevance(images):
     assert np.allclose(layerwise["block:1"].sum(axis=(1, 2, 3)), scores, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_explained_score_does_not_depend_on_how_the_softmax_is_written(images):
     """The score before the last softmax or sigmoid is explained, whichever layer or operation computes it."""
     rows = [

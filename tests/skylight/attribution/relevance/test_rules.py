@@ -135,6 +135,7 @@ def assert_close(ours, expected, message=""):
     assert np.abs(ours - expected).max() <= 1e-5 * np.abs(expected).max(), message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LINEAR)
 def test_rules_on_linear_layers(layer, rng):
     shape, make = LINEAR[layer]
@@ -149,6 +150,7 @@ def test_rules_on_linear_layers(layer, rng):
             assert_close(ours.ravel(), theirs[:-1], name)
 
 
+@pytest.mark.slow
 def test_rules_on_a_grouped_convolution(rng):
     grouped = layers.Conv2D(4, 2, groups=2)
     row = called(grouped, (2, 3, 4), rng)
