@@ -38,7 +38,8 @@ def main() -> None:
             {"stage": stage.name, **timed(stage.command, folder), "machine": arguments.machine}
             for stage in in_order(stages, arguments.names)
         ]
-    measured = pd.DataFrame(rows, columns=TIME_COLUMNS).round({"seconds": 1, "peak_memory_mib": 0})
+    measured = pd.DataFrame(rows, columns=TIME_COLUMNS)
+    measured = measured.round({"seconds": 1, "processor_seconds": 1, "peak_memory_mib": 0})
     before = pd.read_csv(TABLE)
     known = pd.concat([before[~before["stage"].isin(measured["stage"])], measured])
     order = {stage.name: place for place, stage in enumerate(stages)}
@@ -62,7 +63,8 @@ def in_order(stages: list[Stage], names: list[str]) -> list[Stage]:
 
 
 def timed(command: str, folder: str) -> dict[str, float]:
-    """Measure the wall time (seconds) of a command and the largest memory of any of its processes (MiB).
+    """Measure the wall time and the processor time (user + system, of all processes; seconds) of a command, and the
+    largest memory of any of its processes (MiB).
 
     In Linux the peak memory of a new process is at least that of the process which started it. The memory of the
     benchmark itself is therefore the smallest value that can be measured.
@@ -76,7 +78,8 @@ def timed(command: str, folder: str) -> dict[str, float]:
     if status:
         sys.exit(f"error: {command} failed\n{printed[-2000:]}")
     unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in KiB elsewhere
-    return {"seconds": seconds, "peak_memory_mib": usage.ru_maxrss / unit}
+    processor_seconds = usage.ru_utime + usage.ru_stime
+    return {"seconds": seconds, "processor_seconds": processor_seconds, "peak_memory_mib": usage.ru_maxrss / unit}
 
 
 if __name__ == "__main__":

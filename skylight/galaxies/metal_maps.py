@@ -77,23 +77,25 @@ def gradients(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     return tape.gradient(outputs, images).numpy().sum(axis=-1)
 
 
-def methods(background: np.ndarray, seed: int) -> dict[str, Callable]:
+def methods(background: np.ndarray, score: str, seed: int) -> dict[str, Callable]:
     """Return all methods of the library but `NOT_USED`, with their options, by name: ``(model, inputs, targets)``.
 
     Parameters
     ----------
     background : np.ndarray, shape (n, H, W, 3), float32
         Images that SHAP compares with.
+    score : str
+        What all methods explain (`skylight.attribution.scoring.Score`).
     seed : int
         Of the methods with noise.
     """
-    chosen = {name: dict(OPTIONS.get(name, {})) for name in METHODS if name not in (*NOT_USED, "lrp")}
+    chosen = {name: {"score": score} | OPTIONS.get(name, {}) for name in METHODS if name not in (*NOT_USED, "lrp")}
     for name in ("deep_shap", "gradient_shap"):
         chosen[name]["background"] = background
     for name in ("smoothgrad", "vargrad", "rise", "gradient_shap"):
         chosen[name]["seed"] = seed
     found = {name: _with(name, options) for name, options in chosen.items()}
-    return found | {f"lrp {rule}": _with("lrp", {"rule": rule}) for rule in LRP_RULES}
+    return found | {f"lrp {rule}": _with("lrp", {"score": score, "rule": rule}) for rule in LRP_RULES}
 
 
 def _with(name: str, options: dict) -> Callable:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from skylight.params.section import InputPath, Section, Seed
+from skylight.params.section import InputPath, Score, Section, Seed
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -90,6 +90,7 @@ class Test(Section):
 class Heatmaps(Section):
     """Maps of both classes."""
 
+    score: Score
     redshift: Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)]
     galaxies: int = Field(ge=1, description="validation galaxies, at most")
     methods: int = Field(ge=1, description="of these, galaxies that all methods explain")

@@ -18,7 +18,7 @@ from skylight.report.chapter import Chapter, Words, real_data, table_cells
 from skylight.report.pipeline import Stage, draw, made_by
 
 STAGE = "report"
-TIME_COLUMNS = ["stage", "seconds", "peak_memory_mib", "machine"]
+TIME_COLUMNS = ["stage", "seconds", "processor_seconds", "peak_memory_mib", "machine"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def groups(chapter: Chapter, pictures: list[Picture], words: Words) -> list[Grou
 
 
 def read_times(path: str | Path) -> dict[str, dict]:
-    """Read the time (seconds) and memory (MiB) of each stage by name, as `bench/stages.py` wrote them."""
+    """Read times (seconds) and memory (MiB) of each stage by name, as `bench/stages.py` wrote them."""
     with Path(path).open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if reader.fieldnames != TIME_COLUMNS:
@@ -93,9 +93,9 @@ def read_times(path: str | Path) -> dict[str, dict]:
         rows = list(reader)
     for number, row in enumerate(rows, start=2):
         try:
-            row["seconds"], row["peak_memory_mib"] = float(row["seconds"]), float(row["peak_memory_mib"])
+            row |= {name: float(row[name]) for name in TIME_COLUMNS[1:-1]}
         except (TypeError, ValueError):
-            raise InputError(f"{path} line {number}: seconds and peak_memory_mib must be numbers") from None
+            raise InputError(f"{path} line {number}: {', '.join(TIME_COLUMNS[1:-1])} must be numbers") from None
     return {row["stage"]: row for row in rows}
 
 

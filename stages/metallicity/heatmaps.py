@@ -55,7 +55,7 @@ def main() -> None:
     inputs = galaxies.images[rows[: settings.methods]].astype(np.float32) / 255
     targets = np.full(len(inputs), LOW)
     with writing(OUT / "heatmaps/methods.npz") as aside:
-        explained = methods(background, settings.seed)
+        explained = methods(background, settings.score, settings.seed)
         maps = {name: method(model, inputs, targets).sum(axis=-1) for name, method in explained.items()}
         np.savez(aside, **maps)
 

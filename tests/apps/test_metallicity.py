@@ -59,6 +59,8 @@ def test_wrong_usage_and_missing_networks_are_one_line(workplace, skylight):
     assert status == 2 and "--pixel-scale must be a positive number, got 0.0" in errors[0]
     status, _, errors = skylight("metallicity", "a.png")
     assert status == 1 and "metallicity-train" in errors[0]
+    status, _, errors = skylight("metallicity", "none.png")
+    assert status == 1 and len(errors) == 1 and "none.png" in errors[0]
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def test_time_and_memory_of_a_command(tmp_path):
     script = f"from bench.stages import timed; print([timed(c, {str(tmp_path)!r}) for c in ({wait!r}, {fill!r})])"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     waited, filled = ast.literal_eval(run.stdout.splitlines()[-1])
-    assert 0.5 <= waited["seconds"] < 5
+    assert 0.5 <= waited["seconds"] < 5 and waited["processor_seconds"] < 0.5
     assert waited["peak_memory_mib"] < 800 <= filled["peak_memory_mib"] < 1000
 
 
