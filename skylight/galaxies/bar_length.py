@@ -60,6 +60,13 @@ def bar_ends(mask: np.ndarray) -> np.ndarray:
     return points[[first, second]]
 
 
+def angle_between(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the angle between two bars, 0 to 90 degrees; each is given by its ends, (2, 2), and has no direction."""
+    (rise, run), (other_rise, other_run) = first[1] - first[0], second[1] - second[0]
+    angle = np.degrees(np.arctan2(rise, run) - np.arctan2(other_rise, other_run)) % 180
+    return float(min(angle, 180 - angle))
+
+
 def measured_bar(heatmap: np.ndarray, image: np.ndarray, setting: Mapping, crop: int) -> tuple[float, np.ndarray]:
     """Measure the bar of one galaxy at one setting.
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from skylight.evaluation.bootstrap import mean_and_error
+from skylight.evaluation.controls import centred_gaussian
 from skylight.evaluation.localisation import pointing_game, rank_accuracy, relevance_mass, roc_auc
 
 METRICS = {
@@ -12,12 +14,14 @@ METRICS = {
     "rank accuracy": rank_accuracy,
     "ROC AUC": roc_auc,
 }
+CENTRE, CHANCE = "centre", "chance"
+"""Controls: a Gaussian in the middle of the image, where every galaxy is, and a constant map."""
 
 
 def localisation(
     galaxies: Iterable[tuple[np.ndarray, np.ndarray]], networks: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """Compute the mean localisation metrics of the maps of each network, of their mean, and of a constant map.
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Compute the mean localisation metrics of the maps of each network, of their mean, and of two controls.
 
     Parameters
     ----------
@@ -29,15 +33,22 @@ def localisation(
     Returns
     -------
     dict
-        Name (a network, ``averageheatmaps`` or ``chance``) -> metric -> mean over the galaxies where it is defined.
+        Name (a network, ``averageheatmaps``, `CENTRE` or `CHANCE`) -> metric -> ``mean`` over the galaxies where it is
+        defined, and its standard ``error``.
     """
-    names = [*networks, "averageheatmaps", "chance"]
+    names = [*networks, "averageheatmaps", CENTRE, CHANCE]
     values = {name: {metric: [] for metric in METRICS} for name in names}
     for maps, mask in galaxies:
-        for name, heatmap in zip(names, [*maps, maps.mean(axis=0), np.ones(mask.shape)], strict=True):
+        controls = centred_gaussian(None, maps[:1, ..., None])[0, ..., 0], np.ones(mask.shape)
+        for name, heatmap in zip(names, [*maps, maps.mean(axis=0), *controls], strict=True):
             for metric, function in METRICS.items():
                 values[name][metric].append(function(heatmap, mask)[0])
-    means = {name: {metric: np.nanmean(found) for metric, found in row.items()} for name, row in values.items()}
     # A constant map has no brightest pixel. A random pixel is on the bar as often as its share of the image.
-    means["chance"]["pointing game"] = means["chance"]["relevance mass"]
-    return means
+    values[CHANCE]["pointing game"] = values[CHANCE]["relevance mass"]
+    return {
+        name: {
+            metric: dict(zip(("mean", "error"), mean_and_error(np.array(found)), strict=True))
+            for metric, found in row.items()
+        }
+        for name, row in values.items()
+    }

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from skylight import plotting
 from skylight.galaxies.arrays import grey
-from skylight.galaxies.bar_length import bar_ends, bar_pixels
+from skylight.galaxies.bar_length import angle_between, bar_ends, bar_pixels
 from skylight.galaxies.catalogue import PIXELS
-from skylight.galaxies.map_scores import METRICS
+from skylight.galaxies.map_scores import CENTRE, CHANCE, METRICS
 from skylight.galaxies.questions import QUESTIONS, answers_to
 
 LABELS = {
@@ -22,9 +22,12 @@ LABELS = {
     "xception": "Xception",
     "averageheatmaps": "mean heatmap",
     "averagemeasurements": "mean length",
+    CENTRE: "centred Gaussian",
+    CHANCE: "constant map",
 }
 """Names of networks and estimators in figures; other names are shown unchanged."""
 BAR = {"color": plotting.COLOURS[1], "lw": 1.5, "marker": "o", "ms": 2.5}
+OUTLINE = {"colors": "white", "linewidths": 0.8}  # of the true bar
 
 
 def label(name: str) -> str:
@@ -36,43 +39,49 @@ def bars_on_maps(
     galaxies: pd.DataFrame,
     images: Sequence[np.ndarray],
     heatmaps: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
     settings: pd.DataFrame,
-    best: str,
 ) -> Figure:
-    """Draw galaxies and their heatmaps, with the bar that was measured on each map.
+    """Draw galaxies and their heatmaps, with the bar that was measured on each map, its length, and what is wrong.
 
-    On the image is the bar of the best estimator, multiplied by its scale factor.
+    On the image is the bar of the first estimator, multiplied by its scale factor.
 
     Parameters
     ----------
     galaxies : pandas.DataFrame
-        ``hoyle_length`` and the length of the best estimator, arcsec; one row per row of the figure.
+        ``hoyle_length`` and the lengths by the estimators, arcsec; one row per row of the figure.
     images : sequence of np.ndarray, shape (H, H, 3), uint8
     heatmaps : sequence of np.ndarray, shape (E, H, H)
         Maps of the estimators, in the order of the rows of ``settings``.
+    masks : sequence of np.ndarray, shape (H, H), bool
+        The true bars, which are outlined; empty where none is known.
     settings : pandas.DataFrame
-        ``corr_threshold``, ``len_threshold``, ``xinput`` and ``scale`` of the E estimators, by name (the index).
-    best : str
-        Name of the best of them.
+        ``corr_threshold``, ``len_threshold``, ``xinput`` and ``scale`` of the E estimators, by name (the index), the
+        best one first.
     """
     rows, columns = len(galaxies), len(settings) + 1
     size = plotting.PAGE, plotting.PAGE * rows / columns
     figure, axes = plt.subplots(rows, columns, figsize=size, subplot_kw={"xticks": [], "yticks": []}, squeeze=False)
-    for row, (_, galaxy), image, maps in zip(axes, galaxies.iterrows(), images, heatmaps, strict=True):
+    for row, (_, galaxy), image, maps, mask in zip(axes, galaxies.iterrows(), images, heatmaps, masks, strict=True):
         row[0].imshow(image, origin="upper")
+        for ax in row[: len(row) * mask.any()]:
+            ax.contour(mask, [0.5], **OUTLINE)
         for ax, heatmap, setting in zip(row[1:], maps, settings.itertuples(), strict=True):
             scanned = heatmap * grey(image) if setting.xinput else heatmap
             ends = bar_ends(bar_pixels(scanned, setting.corr_threshold, int(setting.len_threshold)))
             ax.imshow(heatmap, origin="upper", cmap=plotting.SEQUENTIAL, vmin=0, vmax=1)
             ax.plot(ends[:, 1], ends[:, 0], **BAR)
-            if setting.Index == best:
+            error = galaxy[setting.Index] - galaxy["hoyle_length"]
+            turned = f", {angle_between(ends, bar_ends(mask)):.0f}°" if mask.any() else ""
+            measured = f"{galaxy[setting.Index]:.1f}″ ({error:+.1f}″{turned})".replace("-", "−")
+            ax.set_xlabel(measured, fontsize=7, labelpad=2)
+            if setting.Index == settings.index[0]:
                 middle = ends.mean(axis=0)
                 ends = middle + setting.scale * (ends - middle)
                 row[0].plot(ends[:, 1], ends[:, 0], **BAR)
-        row[0].set_ylabel(f"{galaxy['hoyle_length']:.1f}″ | {galaxy[best]:.1f}″", fontsize=7)
+        row[0].set_xlabel(f"people: {galaxy['hoyle_length']:.1f}″", fontsize=7, labelpad=2)
     for ax, title in zip(axes[0], ["galaxy", *map(label, settings.index)], strict=True):
         ax.set_title(title, fontsize=8)
-    figure.supylabel(f"length by people | measured on the map of {label(best)}", fontsize=8)
     return figure
 
 
@@ -163,24 +172,24 @@ def vote_differences(difference: pd.DataFrame) -> Figure:
     return figure
 
 
-def localisation_bars(scores: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Draw localisation metrics: one group of bars per metric, one bar per network, the last one for chance.
+def localisation_bars(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+    """Draw localisation metrics with their errors: one group of bars per metric; the controls are grey.
 
     Parameters
     ----------
     scores : mapping
-        Name -> metric -> mean (`skylight.galaxies.map_scores.localisation`).
+        Name -> metric -> ``mean`` and ``error`` (`skylight.galaxies.map_scores.localisation`), the controls last.
     """
-    rows = [
-        {"name": label(name), "metric": metric, "mean": means[metric]}
-        for name, means in scores.items()
-        for metric in METRICS
-    ]
     figure, ax = plt.subplots(figsize=(plotting.PAGE, 2.8))
-    palette = [*plotting.COLOURS[: len(scores) - 1], "#BBBBBB"]
-    seaborn.barplot(pd.DataFrame(rows), x="metric", y="mean", hue="name", palette=palette, saturation=1, ax=ax)
-    ax.set(ylim=(0, 1), xlabel="", ylabel="mean over test galaxies")
-    seaborn.move_legend(ax, "lower center", bbox_to_anchor=(0.5, 1), ncols=len(scores), title=None)
+    colours = [*plotting.COLOURS[: len(scores) - 2], "#888888", "#CCCCCC"]
+    width = 0.8 / len(scores)
+    for i, ((name, row), colour) in enumerate(zip(scores.items(), colours, strict=True)):
+        places = np.arange(len(METRICS)) + (i - (len(scores) - 1) / 2) * width
+        means, errors = ([row[metric][key] for metric in METRICS] for key in ("mean", "error"))
+        ax.bar(places, means, width, yerr=errors, color=colour, label=label(name), error_kw={"lw": 0.8})
+    ax.set_xticks(range(len(METRICS)), METRICS)
+    ax.set(ylim=(0, 1.02), ylabel="mean over test galaxies")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(scores), fontsize=7, columnspacing=1)
     return figure
 
 

@@ -12,7 +12,9 @@ from skylight.galaxies import catalogue as survey
 from skylight.galaxies import plots
 from skylight.galaxies.arrays import load
 from skylight.galaxies.heatmaps import read_heatmaps
+from skylight.galaxies.images import read_mask
 from skylight.galaxies.length_scores import best
+from skylight.galaxies.map_scores import CENTRE, CHANCE
 from skylight.galaxies.questions import ANSWERS
 from skylight.galaxies.vote_scores import read_predictions
 from skylight.outputs import writing
@@ -40,7 +42,7 @@ def main() -> None:
         "vote_fractions": vote_differences(bars),
     }
     if localisation:
-        names = [*bars.networks, "averageheatmaps", "chance"]
+        names = [*bars.networks, "averageheatmaps", CENTRE, CHANCE]
         figures["localisation"] = plots.localisation_bars({name: localisation[name] for name in names})
     with writing(OUT / "figures") as folder:
         for name, figure in figures.items():
@@ -48,17 +50,21 @@ def main() -> None:
 
 
 def examples(bars: Bars, lengths: pd.DataFrame, tried: pd.DataFrame, tested: pd.DataFrame) -> plots.Figure:
-    """Draw galaxies from short bars to long ones, with the maps of the networks and their mean."""
+    """Draw galaxies from short bars to long ones, with the maps of the networks and their mean, the best one first."""
     names = [*bars.networks, "averageheatmaps"]
+    first = names.index(best(tried[tried["model"].isin(names)])["model"])
+    order = [first, *(i for i in range(len(names)) if i != first)]
     places = np.linspace(0.03, 0.97, EXAMPLES) * (len(lengths) - 1)
     chosen = lengths.sort_values("hoyle_length").iloc[places]
     pictures = load("data/processed/bars", "catalogue")
     folders = [OUT / "heatmaps" / name / str(bars.heatmaps.smooth_noise) for name in bars.networks]
     heatmaps = [read_heatmaps(folders, asset) for asset in chosen["asset_id"]]
-    heatmaps = [np.concatenate([maps, maps.mean(axis=0, keepdims=True)]) for maps in heatmaps]
+    heatmaps = [np.concatenate([maps, maps.mean(axis=0, keepdims=True)])[order] for maps in heatmaps]
     images = pictures.images[pictures.rows(chosen["asset_id"])]
-    best_of_them = best(tried[tried["model"].isin(names)])["model"]
-    return plots.bars_on_maps(chosen, images, heatmaps, tested.loc[names], best_of_them)
+    size, crop, truth = images.shape[1], bars.transform.crop, bars.data.truth
+    unknown = np.zeros((size, size), bool)
+    masks = [read_mask(truth, asset, crop, size) if truth else unknown for asset in chosen["asset_id"]]
+    return plots.bars_on_maps(chosen, images, heatmaps, masks, tested.loc[[names[i] for i in order]])
 
 
 def scatter(lengths: pd.DataFrame) -> plots.Figure:

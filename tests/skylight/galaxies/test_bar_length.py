@@ -11,7 +11,15 @@ from hypothesis.extra.numpy import arrays
 
 from skylight.errors import InputError
 from skylight.galaxies.arrays import Pictures, grey
-from skylight.galaxies.bar_length import bar_ends, bar_lengths, bar_pixels, estimator_names, measure, measured_bar
+from skylight.galaxies.bar_length import (
+    angle_between,
+    bar_ends,
+    bar_lengths,
+    bar_pixels,
+    estimator_names,
+    measure,
+    measured_bar,
+)
 from skylight.galaxies.heatmaps import write_heatmap
 
 CORRELATIONS = [0.0, 0.5, 0.85, 0.95, 1.0]
@@ -116,6 +124,14 @@ def test_ends_are_the_farthest_pixels():
     mask[4, 5] = mask[15, 25] = mask[10, 14] = True
     assert np.array_equal(bar_ends(mask), [[4, 5], [15, 25]])
     assert np.isnan(bar_ends(np.zeros((3, 3), dtype=bool))).all()
+
+
+def test_the_angle_between_bars_has_no_direction():
+    right, diagonal = np.array([[0, 0], [0, 5]]), np.array([[2, 3], [5, 6]])
+    assert angle_between(right, right[::-1]) == pytest.approx(0)
+    assert angle_between(right, diagonal) == angle_between(diagonal[::-1], right) == pytest.approx(45)
+    assert angle_between(right, np.array([[0, 0], [5, 0]])) == pytest.approx(90)
+    assert angle_between(diagonal, np.array([[0, 5], [5, 0]])) == pytest.approx(90)
 
 
 @pytest.fixture

@@ -111,8 +111,8 @@ def test_figures_and_metrics_are_written(tiny):
     names = {"heatmaps", "barlengths", "parameter_grid", "training", "training_control", "vote_fractions"}
     assert figures == names | {"localisation"}
     localisation = json.loads((tiny.path / "out/bars/metrics/localisation.json").read_text())
-    assert list(localisation) == sorted([*MODELS, "averageheatmaps", "chance"])
-    assert localisation["chance"]["ROC AUC"] == 0.5
+    assert list(localisation) == sorted([*MODELS, "averageheatmaps", "centre", "chance"])
+    assert localisation["chance"]["ROC AUC"]["mean"] == 0.5
     assert not list(tiny.path.rglob("*partial*"))
     assert not list((tiny.path / ".checkpoints").iterdir())
 
