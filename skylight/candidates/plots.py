@@ -26,6 +26,7 @@ TITLES = {"deep_hits": "Deep-HiTS", "cap": "CAP", "cap_ensemble": "CAP ensemble"
 DIGIT_NETWORKS = {"mlp": "dense", "cnn": "convolutional"}
 DIFFERENCE = list(CHANNELS).index("difference")
 PERCENTILE = 99.8  # of |relevance|, at which the colours of a candidate's maps end
+UNIT = f"relevance / {PERCENTILE:g}th percentile of |relevance|"
 # The layers of the network that are drawn, from the input up.
 LAYERS = ("candidate", "CNN1", "CNN2", "pool1", "CNN3", "CNN4", "CNN5", "pool2")
 
@@ -121,7 +122,7 @@ def relevance(
         axes[0, 2 * j].set_title(f"SNR {candidates.loc[row, 'snr']:.1f}", fontsize=8)
         axes[0, 2 * j + 1].set_title(f"p(real) {candidates.loc[row, 'p_cap']:.3f}", fontsize=8)
         _scale_bar(axes[-1, 2 * j])
-    figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, label="relevance / largest of the candidate")
+    figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, extend="both", label=f"{UNIT} of the candidate")
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -144,7 +145,7 @@ def all_rules(stamps: np.ndarray, maps: np.ndarray, rules: list[str]) -> Figure:
     for ax, title in zip(axes[0], ["stamp", *rules], strict=True):
         ax.set_title(title)
     _scale_bar(axes[-1, 0])
-    figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, label="relevance / largest of the rule")
+    figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, extend="both", label=f"{UNIT} of the rule")
     return figure
 
 
@@ -190,30 +191,33 @@ def quarter_turns(stamp: np.ndarray, turns: dict[str, np.ndarray]) -> Figure:
 
 
 def layer_by_layer(
-    rows: np.ndarray, candidates: pd.DataFrame, stamps: np.ndarray, layers: dict[str, np.ndarray]
+    rows: np.ndarray, candidates: pd.DataFrame, stamps: np.ndarray, layers: dict[str, dict[str, np.ndarray]]
 ) -> Figure:
-    """Draw candidates and the relevance of each convolution and pooling, summed over the filters.
+    """Draw candidates and the relevance of each convolution and pooling by some rules, summed over the filters.
 
     Parameters
     ----------
     rows : (M,) array of int
-        Which candidates, one row for each.
+        Which candidates, one row for each and each rule.
     candidates, stamps
     layers : dict
-        Layer -> relevance of its output, (M, S, S, F).
+        Rule -> layer -> relevance of its output, (M, S, S, F).
     """
-    names = [name for name in LAYERS if name in layers]
-    figure, axes = plt.subplots(len(rows), len(names) + 1, figsize=(1.0 * (len(names) + 1) + 0.8, 2.6))
-    for i, (line, row) in enumerate(zip(axes, rows, strict=True)):
+    names = [name for name in LAYERS if name in next(iter(layers.values()))]
+    lines = [(i, row, rule) for i, row in enumerate(rows) for rule in layers]
+    size = (1.0 * (len(names) + 1) + 0.8, 1.3 * len(lines))
+    figure, axes = plt.subplots(len(lines), len(names) + 1, figsize=size, squeeze=False)
+    for line, (i, row, rule) in zip(axes, lines, strict=True):
         _show_stamp(line[0], stamps[row, ..., DIFFERENCE])
-        line[0].set_ylabel("real source" if candidates.loc[row, "label"] else "artifact")
+        kind = "real source" if candidates.loc[row, "label"] else "artifact"
+        line[0].set_ylabel(f"{kind}\n{rule}", fontsize=8)
         for ax, name in zip(line[1:], names, strict=True):
-            values = layers[name].sum(axis=-1)[i]
+            values = layers[rule][name].sum(axis=-1)[i]
             image = _show_relevance(ax, values, np.abs(values).max() or 1)
             ax.set_xlabel(f"{values.sum():.2f}", fontsize=7)
     for ax, name in zip(axes[0], ["difference", *names], strict=True):
         ax.set_title(name, fontsize=8)
-    figure.colorbar(image, ax=axes, shrink=0.7, aspect=25, label="relevance / largest")
+    figure.colorbar(image, ax=axes, shrink=0.7, aspect=25, label="relevance / largest of the map")
     figure.supxlabel("sum of the layer's relevance", fontsize=8)
     return figure
 

@@ -67,8 +67,12 @@ def relevance_figures(supernovae) -> dict:
     row = nearest_to_median(rotation_agreement(turns["deep_hits"]))
     figures["quarter_turns"] = plots.quarter_turns(stamps[row], {name: each[:, row] for name, each in turns.items()})
 
-    layers = dict(np.load(OUT / "heatmaps/layers.npz"))
-    figures["layers"] = plots.layer_by_layer(layers.pop("rows"), candidates, stamps, layers)
+    with np.load(OUT / "heatmaps/layers.npz") as saved:
+        layers = {}
+        for key in sorted(set(saved.files) - {"rows"}):
+            by, layer = key.split("/", 1)
+            layers.setdefault(by, {})[layer] = saved[key]
+        figures["layers"] = plots.layer_by_layer(saved["rows"], candidates, stamps, layers)
     localisation = pd.read_csv(OUT / "tables/localisation.csv")
     if len(localisation):
         figures["localisation"] = plots.localisation(localisation, rules)

@@ -2,8 +2,8 @@
 
 Every map explains the class that the network predicts, in all four channels. By every rule: the map of the candidate
 (``<network>.npy``) and the mean of the maps of its four quarter turns, turned back (``<network>_averaged.npy``). By the
-rule of the figures: the map of each turn, turned back (``<network>_turns.npy``), and for CAP the relevance of every
-layer (``layers.npz``).
+rule of the figures: the map of each turn, turned back (``<network>_turns.npy``). For CAP, by that rule and by epsilon,
+the relevance of every layer (``layers.npz``, keys ``<rule>/<layer>``).
 """
 
 from functools import partial
@@ -79,8 +79,10 @@ def main() -> None:
 
 def save_layers(model, images: np.ndarray, targets: np.ndarray, rows: list[int], settings) -> None:
     """Write the relevance of every layer for some of the candidates; the network's four copies are added up."""
-    layers = lrp_layerwise(model, images[rows], targets[rows], rule=settings.rule, score=settings.score)
-    arrays = {name: relevance_per_input(values, len(rows)) for name, values in layers.items()}
+    arrays = {}
+    for rule in dict.fromkeys((settings.rule, "epsilon")):
+        layers = lrp_layerwise(model, images[rows], targets[rows], rule=rule, score=settings.score)
+        arrays |= {f"{rule}/{name}": relevance_per_input(values, len(rows)) for name, values in layers.items()}
     with writing(OUT / "heatmaps/layers.npz") as aside:
         np.savez(aside, rows=np.array(rows), **arrays)
 
