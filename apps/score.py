@@ -95,11 +95,12 @@ def score(arguments: argparse.Namespace, paths: list[Path], child: Child, proble
 
 def each_path(paths: Iterable[Path], child: Child) -> Iterator["Alert | Rejected"]:
     """Read the alerts of all paths; a path that cannot be read does not end the stream."""
+    from skylight.alerts.archives import archived_alerts, is_archive
     from skylight.alerts.packets import alerts
 
     for path in paths:
         try:
-            yield from alerts([path], child)
+            yield from archived_alerts(path, child) if is_archive(path) else alerts([path], child)
         except (InputError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
             yield Rejected(str(path), "", reason)

@@ -60,9 +60,19 @@ def writing(path: str | Path) -> Iterator[Path]:
             raise InputError(f"{path}: cannot be written ({reason(error)})") from error
         raise
     except BaseException:
+        _keep_rejected(aside, path)
         remove(aside)
         raise
     print(f"wrote {path}", file=sys.stderr)
+
+
+def _keep_rejected(aside: Path, path: Path) -> None:
+    """Keep the table of rejected objects of a folder that is not completed, most often because they are too many."""
+    table = aside / "rejected.csv"
+    if table.is_file():
+        kept = path.with_name(f"{path.name}.rejected.csv")
+        table.replace(kept)
+        print(f"kept {kept}, the objects rejected until then", file=sys.stderr)
 
 
 def _check_replaceable(path: Path) -> None:
@@ -94,8 +104,12 @@ def writing_new_folder(path: Path) -> Iterator[Path]:
     check_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as aside:
-        made = Path(aside) / path.name
-        yield made
+        made = Path(aside) / "folder"
+        try:
+            yield made
+        except BaseException:
+            _keep_rejected(made, path)
+            raise
         made.replace(path)  # fails if ``path`` has become a folder with files in the meantime
     print(f"wrote {path}", file=sys.stderr)
 

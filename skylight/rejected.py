@@ -1,12 +1,11 @@
 """Objects of a survey that cannot be used: how every chapter lists them and limits their number."""
 
 import csv
-import shutil
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from skylight.errors import InputError
-from skylight.outputs import PARTIAL, text_cell
+from skylight.outputs import text_cell
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,13 @@ class RejectionLog:
     Parameters
     ----------
     path : Path
-        The table (``source,id,reason``). It is complete at the end of the ``with`` block. Where it is in a folder that
-        is not complete yet (``data/processed/partial.bars``), and too many objects are rejected, a copy is kept beside
-        that folder (``data/processed/bars.rejected.csv``).
+        The table (``source,id,reason``). It is complete at the end of the ``with`` block.
     """
 
     def __init__(self, path: Path):
         self._path, self.count, self.first, self._checked = path, 0, None, 0
-        folder = path.parent
-        outside = [each for each in folder.parents if not any(part.startswith(PARTIAL) for part in each.parts)]
-        incomplete = outside[0] != folder.parent or folder.name.startswith(PARTIAL)
-        self._kept = outside[0] / f"{folder.name.removeprefix(PARTIAL)}.{path.name}" if incomplete else path
 
     def __enter__(self) -> "RejectionLog":
-        if self._kept != self._path:
-            self._kept.unlink(missing_ok=True)
         self._file = self._path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
         self._table = csv.writer(self._file, lineterminator="\n")
         self._table.writerow(field.name for field in fields(Rejected))
@@ -84,7 +75,7 @@ class RejectionLog:
         Raises
         ------
         InputError
-            A larger share was rejected, or no good object is left. The message says where the table is.
+            A larger share was rejected, or no good object is left.
         """
         count, self._checked = self.count - self._checked, self.count
         rejected, self.first = self.first, None
@@ -93,13 +84,5 @@ class RejectionLog:
         what = f"{count} of {total} {objects} rejected"
         if count > max_rejected * total or count == total:
             first = f"; the first: {rejected.source}: {rejected.reason}" if rejected else ""
-            listed = f"; {self._keep()} lists them" if count else ""
-            raise InputError(f"{what}, {parameter} allows a share of {max_rejected:g}{first}{listed}")
+            raise InputError(f"{what}, {parameter} allows a share of {max_rejected:g}{first}")
         print(f"{what}; {self._path.name} lists them")
-
-    def _keep(self) -> Path:
-        if not self._file.closed:
-            self._file.flush()
-        if self._kept != self._path:
-            shutil.copyfile(self._path, self._kept)
-        return self._kept

@@ -14,13 +14,11 @@ import gzip
 import io
 import re
 import sys
-import tarfile
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import BinaryIO
 
 import fastavro
@@ -52,7 +50,6 @@ _RATIO = 20  # a gzipped file unpacks to at most 64 MiB and 20 times its own siz
 _AGAIN = 4  # a stream is searched again for containers at most 256 MiB and 4 times its own size
 _WITH_GZIP_HEADER = 31  # to zlib
 _IMAGE = 2**20  # bytes of a cutout's FITS file; a complete one has 20,160
-_TAR_BLOCK, _TAR_MAGIC = 512, 257  # bytes of the header of a member of a tar archive, and where its magic is
 _CHUNK = 2**16  # bytes that are searched at once
 _PLACES, _APART = 100, 1000  # a stream may be damaged in 100 places, and once every 1,000 bytes
 _OBJECT = re.compile(r"[A-Za-z0-9_.+-]{1,16}")
@@ -83,10 +80,9 @@ class Alert:
 def alerts(paths: Iterable[Path], run: Run = here) -> Iterator[Alert | Rejected]:
     """Read the alerts of files, of all packets in folders and their subfolders, and of the standard input.
 
-    In folders and tar archives, packets are the files that end with ``.avro`` or ``.avro.gz``, in letters of either
-    size. Only one block of alerts is in memory at a time. Where a container is damaged, one `Rejected` is yielded and
-    reading continues with the next container. An alert whose cutout does not begin as a FITS image does is a `Rejected`
-    too.
+    In folders, packets are the files that end with ``.avro`` or ``.avro.gz``, in letters of either size. Only one block
+    of alerts is in memory at a time. Where a container is damaged, one `Rejected` is yielded and reading continues with
+    the next container. An alert whose cutout does not begin as a FITS image does is a `Rejected` too.
 
     Parameters
     ----------
@@ -123,42 +119,7 @@ def _of_file(path: Path, run: Run) -> Iterator[Alert | Rejected]:
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     with stream:
-        read = _of_archive if _is_archive(stream) else containers
-        yield from read(stream, str(path), run)
-
-
-def _is_archive(stream: BinaryIO) -> bool:
-    """Whether a seekable stream is a tar archive, perhaps gzipped, by its first block."""
-    start = stream.read(_CHUNK)
-    stream.seek(0)
-    if start.startswith(_GZIP):
-        try:
-            start = zlib.decompressobj(_WITH_GZIP_HEADER).decompress(start, _TAR_BLOCK)
-        except zlib.error:
-            return False
-    return start[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar"
-
-
-def _of_archive(stream: BinaryIO, source: str, run: Run) -> Iterator[Alert | Rejected]:
-    """Read the packets of a tar archive, member by member; nothing is unpacked to the disk."""
-    reader, found = _Reader(stream), False
-
-    def read(size: int) -> bytes:
-        reader.peek()  # which forgets what was read before
-        return reader.read(size)
-
-    try:
-        with tarfile.open(fileobj=SimpleNamespace(read=read), mode="r|", errors="surrogateescape") as archive:
-            for member in archive:
-                if member.isfile() and member.name.lower().endswith(_ENDINGS):
-                    found = True
-                    yield from containers(archive.extractfile(member), f"{source}/{member.name}", run)
-                archive.members = []  # tarfile would keep them all
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
-        yield Rejected(source, "", f"cannot be read to its end ({reader.fault or reason(error)})")
-        return
-    if not found:
-        yield Rejected(source, "", "no .avro file in this archive")
+        yield from containers(stream, str(path), run)
 
 
 def _sorted_below(folder: Path) -> Iterator[Path]:

@@ -44,7 +44,7 @@ class LightCurve:
     mag : (n,) float64
         Magnitudes.
     magerr : (n,) float64
-        Errors of the magnitudes, one sigma; 0 where the survey gives none.
+        Errors of the magnitudes, one sigma.
     dropped : mapping
         Number of rows that were left out, by reason: ``time_range``, ``mag_range``, ``magerr_range``, ``limits``
         (magnitudes like ``>17.5``) and ``duplicates``.

@@ -61,20 +61,6 @@ def test_each_part_of_a_survey_is_checked_with_its_own_objects(tmp_path):
             log.check(9, 0.1, "stars.max_rejected")
 
 
-@pytest.mark.parametrize("folder", ["partial.stars", "partial.x9k/stars"])
-def test_the_table_of_a_survey_that_is_refused_is_kept_where_the_error_says(tmp_path, folder):
-    path = tmp_path / folder / "rejected.csv"
-    path.parent.mkdir(parents=True)
-    kept = tmp_path / "stars.rejected.csv"
-    with RejectionLog(path) as log:
-        log.add(BAD[0])
-        with pytest.raises(InputError, match=f"; {kept} lists them$"):
-            log.check(2, 0.1, "stars.max_rejected")
-        assert kept.read_text().splitlines() == path.read_text().splitlines() and "a.csv row 3" in kept.read_text()
-    log_of(path, []).check(2, 0.1, "stars.max_rejected")
-    assert not kept.exists(), "it is of another survey"
-
-
 def test_a_name_that_is_not_utf_8_is_written_with_its_bytes(tmp_path):
     with RejectionLog(tmp_path / "rejected.csv") as log:
         log.add(Rejected("night/a\udcff.avro", "", "corrupt"))

@@ -2,10 +2,8 @@
 
 import gzip
 import io
-import tarfile
 import time
 import tracemalloc
-from pathlib import Path
 
 import fastavro
 import numpy as np
@@ -274,53 +272,6 @@ def test_gzipped_files_and_endings_in_capitals_are_found_and_read(file, tmp_path
     (folder / "d.avro").mkdir()
     (folder / "again").symlink_to(tmp_path / "night")
     assert [each.candid for each in alerts([tmp_path / "night"])] == [1, 2, 3, 4]
-
-
-@pytest.fixture
-def archive(tmp_path, file):
-    """A function that writes a tar archive of two packets, a note and a bad packet, and returns its path."""
-    members = {"n/1.avro": file(1).read_bytes(), "n/note.txt": b"no", "n/bad.avro": b"no"}
-    members["n/2.AVRO"] = file(2, 3).read_bytes()
-
-    def make(name: str, mode: str) -> Path:
-        with tarfile.open(tmp_path / name, mode) as archive:
-            for member, content in members.items():
-                info = tarfile.TarInfo(member)
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
-            link = tarfile.TarInfo("n/link.avro")
-            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            archive.addfile(link)
-        return tmp_path / name
-
-    return make
-
-
-@pytest.mark.parametrize(("name", "mode"), [("night.tar", "w"), ("night.tar.gz", "w:gz"), ("night", "w:gz")])
-def test_tar_archives_are_read_by_their_content(archive, name, mode):
-    path = archive(name, mode)
-    good, bad, *others = alerts([path])
-    assert [each.candid for each in (good, *others)] == [1, 2, 3]
-    assert good.source == f"{path}/n/1.avro" and bad.source == f"{path}/n/bad.avro"
-
-
-def test_a_cut_tar_archive_gives_the_alerts_before_the_cut(archive):
-    path = archive("night.tar", "w")
-    path.write_bytes(path.read_bytes()[: path.read_bytes().index(b"n/2.AVRO") + 600])
-    *found, last = alerts([path])
-    assert found[0].candid == 1 and isinstance(last, Rejected) and last.source.startswith(str(path))
-
-
-def test_an_archive_without_packets_and_a_bomb_are_refused(tmp_path):
-    with tarfile.open(tmp_path / "empty.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo("note.txt"))
-    assert [each.reason for each in alerts([tmp_path / "empty.tar"])] == ["no .avro file in this archive"]
-    with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as archive:
-        info = tarfile.TarInfo("zeros.bin")
-        info.size = 200_000_000
-        archive.addfile(info, io.BytesIO(bytes(info.size)))
-    (last,) = alerts([tmp_path / "bomb.tar.gz"])
-    assert last.reason == "cannot be read to its end (it unpacks to more than 20 times its size)"
 
 
 def test_a_damaged_gzip_file_gives_the_alerts_before_the_damage(file, tmp_path):
