@@ -356,7 +356,7 @@ def transfer(metrics: Mapping[str, Mapping], classes: Sequence[str]) -> Figure:
         if "as_it_is" in values:
             for shift, key, name in ((-0.2, "as_it_is", "trained on CRTS only"), (0.2, "fine_tuned", "fine-tuned")):
                 label = f"{name}: accuracy {values[key]['accuracy']:.2f}"
-                ax.bar(x + shift, [values[key]["f1"][name] for name in classes], 0.4, label=label)
+                ax.bar(x + shift, np.array([values[key]["f1"][name] for name in classes], float), 0.4, label=label)
             ax.legend(loc="lower left", bbox_to_anchor=(0, 1))
             ax.set(ylabel="F1", ylim=(0, 1), xlabel=f"{survey}: {values['test_objects']:,} test objects")
         else:

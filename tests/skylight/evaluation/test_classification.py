@@ -77,6 +77,13 @@ def test_a_class_that_is_never_predicted_has_f1_zero():
     assert found["f1_weighted"] == pytest.approx((1 + 0.5) / 4)
 
 
+def test_a_class_without_objects_has_no_f1():
+    """0 would look like a class that the network never gets right."""
+    found = scores(np.array([0, 0, 1]), np.array([0, 2, 1]), ["EW", "EA", "LPV"])
+    assert np.isnan(found["f1"]["LPV"]) and found["f1"]["EA"] == 1
+    assert found["f1_weighted"] == pytest.approx((2 * 2 / 3 + 1) / 3)
+
+
 def test_prediction_table_has_names_and_probabilities_and_an_empty_class_for_unknown_labels():
     probabilities = np.array([[0.2, 0.7, 0.1], [0.5, 0.1, 0.4], [0.0, 0.3, 0.7]])
     table = prediction_table(np.array([11, 5, 8]), np.array([0, -1, 2]), probabilities, CLASSES)
