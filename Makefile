@@ -3,19 +3,22 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures pull report verify test quick fuzz lint bench deps check requirements
+.PHONY: figures repository pull report verify test quick fuzz lint bench deps check requirements
 
 # DVC puts names of params.yaml into commands and paths, so they are checked before.
-figures: check
-	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is not a Git repository, which DVC needs: clone it, or make it one with git init" >&2; exit 1; }
+figures: repository check
 	$(BIN)/dvc repro
+
+# DVC runs in a Git repository only, which a source archive is not.
+repository:
+	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is not a Git repository, which DVC needs: clone it, or make it one with git init" >&2; exit 1; }
 
 # All of params.yaml, without running anything
 check: .venv/user
 	$(BIN)/skylight check
 
 # Pages of all figures and numbers, from what Git holds: out/report/index.html
-report: .venv/user
+report: repository .venv/user
 	$(BIN)/dvc repro -s report
 
 # A fresh clone gives the same outputs; on other hardware within a tolerance: make verify TOLERANCE=1e-5

@@ -13,7 +13,13 @@ from collections.abc import Sequence
 from apps import candidates, check, classify, measure, metallicity, score, triplets
 from apps.files import UsageError
 from skylight import __version__
-from skylight.errors import InputError, collect_less_garbage, printable, same_on_every_machine
+from skylight.errors import (
+    InputError,
+    children_without_interrupts,
+    collect_less_garbage,
+    printable,
+    same_on_every_machine,
+)
 
 COMMANDS = (classify, score, triplets, candidates, measure, metallicity, check)
 
@@ -53,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         same_on_every_machine()
-        return arguments.run(arguments)
+        with children_without_interrupts():
+            return arguments.run(arguments)
     except UsageError as error:
         arguments.command.error(str(error))
     except InputError as error:

@@ -11,9 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from skylight.errors import InputError, printable, same_on_every_machine
+from skylight.files import decoding, fault
 from skylight.outputs import OutputNames, check_new_folder, text_cell, writing
 
 STANDARD_INPUT = Path("-")
@@ -84,6 +86,67 @@ def check_made(path: Path, stage: str) -> None:
     """`InputError` where an output of the pipeline, or the file that the user gave in its place, is missing."""
     if not path.exists():
         raise InputError(f"{path}: no such file; `dvc repro {stage}` makes it")
+
+
+def check_weights(path: Path, default: Path, stage: str) -> None:
+    """As `check_made`; a file that the user named is made by no stage."""
+    if path == default:
+        check_made(path, stage)
+    elif wrong := fault(path):
+        raise InputError(f"{path}: {wrong}")
+
+
+def add_network(parser: argparse.ArgumentParser, weights: Path) -> None:
+    """Add the options of a command that applies one network."""
+    parser.add_argument("--weights", type=Path, default=weights, help="of the network; default: %(default)s")
+    parser.add_argument(
+        "--background",
+        type=Path,
+        metavar="FILE",
+        help="inputs that SHAP compares with; default: background.npy beside the weights, or that of the pipeline",
+    )
+
+
+def background_file(arguments: argparse.Namespace, made: Path, stage: str) -> Path:
+    """Return the file of the inputs that SHAP compares with; ``made`` is that of the pipeline.
+
+    Raises
+    ------
+    InputError
+        There is none. The message says how to get it without another training.
+    """
+    beside = arguments.weights.with_name("background.npy")
+    path = arguments.background or (beside if beside.is_file() else made)
+    if arguments.background is None and not path.exists():
+        raise InputError(
+            f"{path}: no such file, and --explain needs inputs that SHAP compares with: give an array of them by "
+            f"--background; `dvc repro -s {stage}` makes the file from the network that is there, and trains none"
+        )
+    if wrong := fault(path):
+        raise InputError(f"{path}: {wrong}")
+    return path
+
+
+def load_background(path: Path, shape: tuple[int, ...], most: int) -> np.ndarray:
+    """Read inputs (N, ...) of a network, at most ``most`` of them, evenly from first to last.
+
+    Raises
+    ------
+    InputError
+        The file is damaged or holds other arrays than inputs of this ``shape``.
+    """
+    with decoding(path, "not an array of numbers"):
+        inputs = np.load(path, mmap_mode="r", allow_pickle=False)
+    if inputs.shape[1:] != shape or not len(inputs) or inputs.dtype.kind not in "fiu":
+        wanted = " x ".join(map(str, ("N", *shape)))
+        raise InputError(
+            f"{path}: must be numbers of {wanted}, got {inputs.dtype} of {' x '.join(map(str, inputs.shape))}"
+        )
+    rows = np.linspace(0, len(inputs) - 1, min(most, len(inputs))).round().astype(int)
+    inputs = np.asarray(inputs[rows], dtype=np.float32)
+    if not np.isfinite(inputs).all():
+        raise InputError(f"{path}: has values that are not finite")
+    return inputs
 
 
 def existing(paths: Iterable[Path], problems: Problems, folders: bool = False) -> list[Path]:
@@ -180,8 +243,6 @@ class Explanations:
 
     def save(self, id_: str, figure, **maps) -> str:
         """Write ``<name>.png`` and the arrays ``<name>.npz`` of one object; return the name."""
-        import numpy as np
-
         from skylight import plotting
 
         name = self._names.new(id_)

@@ -4,10 +4,12 @@
     skylight measure *.jpg --petror90 12 --out bars.csv --explain drawn/
 
 FILE is a JPEG, PNG, TIFF or FITS picture, square and centred on one galaxy, 8.48 PETROR90_R (the Petrosian radius with
-90 % of the light) on a side, as those of Galaxy Zoo 2. The table has the predicted fraction of volunteers who see a
-bar, and the length of the bar by the mean heatmap of the networks, at the setting of the test part. A length means
-nothing where there is no bar. --explain writes for each galaxy a figure of the bar and of the heatmap, and the heatmap
-as an array.
+90 % of the light) on a side, as those of Galaxy Zoo 2: 64 to 5,792 pixels. With another side, lengths and
+answers are wrong. A FITS image has one plane, or g, r and i, linear in flux; its median is subtracted as the sky, and
+it gets the asinh stretch of the survey. The table has the predicted fraction of volunteers who see a bar, and the whole
+length of the bar, from end to end, by the mean heatmap of the networks, at the setting of the test part. Below the
+fraction bars.command.min_bar_fraction of params.yaml the answer is "no bar", without a length. --explain writes for
+each galaxy a figure of the bar and of the heatmap, and the heatmap as an array.
 """
 
 import argparse
@@ -32,6 +34,8 @@ from apps.files import (
 from skylight.errors import InputError, printable
 
 OUT = Path("out/bars")
+SMALLEST = 64
+"""Fewest pixels on a side of a picture; of them, the networks see 21."""
 SETTINGS, ESTIMATOR = OUT / "tables/barlength_correlations_test.csv", "averageheatmaps"
 
 
@@ -80,14 +84,16 @@ def run(arguments: argparse.Namespace) -> int:
     with result_table(arguments.out, columns) as write:
         for path, image in progress(images, "measure", " galaxies"):
             fraction, heatmap = explain_galaxy(models, image, crop, bars.heatmaps)
-            length, ends = measured_bar(heatmap, image, setting, crop)
+            length, ends = math.nan, np.full((2, 2), math.nan)
+            if fraction >= bars.command.min_bar_fraction:
+                length, ends = measured_bar(heatmap, image, setting, crop)
             row = {"file": printable(path), "bar_fraction": fraction, "length_petror90": length}
             if petror90:
                 row["length_arcsec"] = length * petror90
             if explanations:
                 figure = draw(path, heatmap, ends, row, crop)
                 row["figure"] = explanations.save(path.stem, figure, heatmap=heatmap)
-            print_row([fraction, *(f"{row[unit]:<{len(unit)}.2f}" for unit in units), path])
+            print_row([fraction, *(f"{shown(row[unit]):<{len(unit)}}" for unit in units), path])
             write(row)
     return problems.status
 
@@ -99,9 +105,14 @@ def read(paths: list[Path], bars, problems: Problems) -> list[tuple[Path, np.nda
     images = []
     for path in progress(paths, "read", " pictures"):
         try:
-            images.append((path, shrink(read_image(path), bars.transform.crop, bars.transform.size)))
+            picture = read_image(path)
         except InputError as error:
             problems.report(error)
+            continue
+        if picture.width < SMALLEST:
+            problems.report(f"{path}: must have at least {SMALLEST} pixels on a side, got {picture.width}")
+            continue
+        images.append((path, shrink(picture, bars.transform.crop, bars.transform.size)))
     return images
 
 
@@ -120,11 +131,20 @@ def best_setting() -> dict:
     return pd.read_csv(SETTINGS).set_index("model").loc[ESTIMATOR].to_dict()
 
 
+def shown(length: float) -> str:
+    """Return a length in words."""
+    return "no bar" if math.isnan(length) else f"{length:.2f}"
+
+
 def draw(path: Path, heatmap: np.ndarray, ends: np.ndarray, row: dict, crop: int):
     """Draw the bar on the picture at its own resolution, and on the heatmap."""
     from skylight.galaxies.images import read_image
     from skylight.galaxies.plots import measured_bar
 
-    title = f"{printable(path.name)}: bar {row['bar_fraction']:.2f}, length {row['length_petror90']:.2f} PETROR90_R"
-    title += f" = {row['length_arcsec']:.1f} arcsec" if "length_arcsec" in row else ""
+    title = f"{printable(path.name)}: {row['bar_fraction']:.2f} of the volunteers would see a bar, "
+    if math.isnan(row["length_petror90"]):
+        title += "so no bar"
+    else:
+        title += f"length {row['length_petror90']:.2f} PETROR90_R"
+        title += f" = {row['length_arcsec']:.1f} arcsec" if "length_arcsec" in row else ""
     return measured_bar(np.asarray(read_image(path)), heatmap, ends, crop, title)

@@ -4,9 +4,10 @@
     skylight score night/ --weights braai_d6_m9.weights.h5 --out scores.csv
     tar -xzOf ztf_public_20200202.tar.gz | skylight score -
 
-FILE is a packet, a folder (all .avro files in it and below it), or - for the standard input. One line for each alert:
-its candid and the probability that it is real. Memory does not depend on the number of alerts. --explain writes for
-each alert a figure of its cutouts and of the maps that explain the predicted class, and the maps as arrays.
+FILE is a packet, a tar archive of packets, a folder (all .avro files in it and below it), or - for the standard input.
+One line for each alert: its candid, the probability that it is real, and its file. Memory does not depend on the number
+of alerts. --explain writes for each alert a figure of its cutouts and of the maps that explain the predicted class, and
+the maps as arrays. --background takes triplets.npy, which `skylight triplets` writes.
 """
 
 import argparse
@@ -19,11 +20,14 @@ import numpy as np
 from apps.files import (
     Explanations,
     Problems,
+    add_network,
     add_outputs,
-    check_made,
+    background_file,
     check_outputs,
+    check_weights,
     existing,
     import_tensorflow,
+    load_background,
     print_row,
     progress,
     result_table,
@@ -42,20 +46,20 @@ WEIGHTS, BACKGROUND = OUT / "networks/vgg6.weights.h5", OUT / "heatmaps/backgrou
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the files and options of this command."""
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="packets, folders, or -")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of the network; default: %(default)s")
+    add_network(parser, WEIGHTS)
     add_outputs(parser, "a figure and the maps of each alert")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Score the alerts and return the exit status."""
     problems = Problems()
-    check_outputs(arguments, [*arguments.files, arguments.weights])
+    check_outputs(arguments, [*arguments.files, arguments.weights, *filter(None, [arguments.background])])
     paths = existing(arguments.files, problems, folders=True)
     if not paths:
         return problems.status
-    check_made(arguments.weights, "realbogus-train")
+    check_weights(arguments.weights, WEIGHTS, "realbogus-train")
     if arguments.explain:
-        check_made(BACKGROUND, "realbogus-heatmaps")
+        arguments.background = background_file(arguments, BACKGROUND, "realbogus-heatmaps")
 
     with Child("skylight.alerts.triplets") as child:
         score(arguments, paths, child, problems)
@@ -70,17 +74,20 @@ def score(arguments: argparse.Namespace, paths: list[Path], child: Child, proble
     from skylight.networks.vgg6 import load_vgg6
 
     model = load_vgg6(arguments.weights)
-    explanations = Explanations(arguments.explain) if arguments.explain else None
-    explained = params.load().realbogus.heatmaps.score if explanations else None
+    explanations = None
+    if arguments.explain:
+        settings = params.load().realbogus.heatmaps
+        background = load_background(arguments.background, model.input_shape[1:], settings.background)
+        explanations = Explanations(arguments.explain)
     columns = ["candid", "objectid", "score", "source", *(["figure"] if explanations else [])]
     with result_table(arguments.out, columns) as write:
         stream = progress(each_path(paths, child), "score", " alerts")
         for scored, triplets, scores, rejected in score_stream(model, stream, child):
             rows = [row(alert, score) for alert, score in zip(scored, scores.tolist(), strict=True)]
             if explanations and rows:
-                explain(model, triplets, rows, explanations, explained)
+                explain(model, triplets, rows, explanations, background, settings.score)
             for each in rows:
-                print_row([each["candid"], each["score"]])
+                print_row([each["candid"], each["score"], each["source"]])
                 write(each)
             for each in rejected:
                 problems.report(f"{each.source}: {each.reason}")
@@ -88,11 +95,12 @@ def score(arguments: argparse.Namespace, paths: list[Path], child: Child, proble
 
 def each_path(paths: Iterable[Path], child: Child) -> Iterator["Alert | Rejected"]:
     """Read the alerts of all paths; a path that cannot be read does not end the stream."""
+    from skylight.alerts.archives import archived_alerts, is_archive
     from skylight.alerts.packets import alerts
 
     for path in paths:
         try:
-            yield from alerts([path], child)
+            yield from archived_alerts(path, child) if is_archive(path) else alerts([path], child)
         except (InputError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
             yield Rejected(str(path), "", reason)
@@ -108,7 +116,9 @@ def row(alert: "Alert", score: float) -> dict:
     }
 
 
-def explain(model, triplets: np.ndarray, rows: list[dict], explanations: Explanations, score: str) -> None:
+def explain(
+    model, triplets: np.ndarray, rows: list[dict], explanations: Explanations, background: np.ndarray, score: str
+) -> None:
     """Write the figure and the maps of each alert, and add the name of the figure to its row.
 
     The maps explain the predicted class.
@@ -117,7 +127,7 @@ def explain(model, triplets: np.ndarray, rows: list[dict], explanations: Explana
     from skylight.alerts.plots import nine_panels
     from skylight.alerts.triplets import CLASSES
 
-    maps = explain_triplets(model, triplets, None, np.load(BACKGROUND), score)
+    maps = explain_triplets(model, triplets, None, background, score)
     for index, values in enumerate(rows):
         own = {name: stack[index] for name, stack in maps.items()}
         explained = CLASSES[int(values["score"] >= 0.5)]

@@ -1,6 +1,7 @@
 """Errors of user input, and the one way to start a script: it reports them in one line, with exit status 1."""
 
 import atexit
+import contextlib
 import functools
 import gc
 import multiprocessing
@@ -8,7 +9,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 from types import FrameType
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -89,7 +92,8 @@ def script(main: Callable[..., None]) -> Callable[..., None]:
         pressed = _note_interrupts()
         try:
             same_on_every_machine()
-            main(*args, **kwargs)
+            with children_without_interrupts():
+                main(*args, **kwargs)
         except InputError as error:
             sys.exit(f"error: {error}")
         except FileNotFoundError as error:
@@ -125,6 +129,31 @@ def _note_interrupts() -> list[int]:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, or a test's
         signal.signal(signal.SIGINT, note)
     return pressed
+
+
+@contextlib.contextmanager
+def children_without_interrupts() -> Iterator[None]:
+    """Start processes that never see Ctrl-C, which a terminal sends to all processes of a program.
+
+    One that is still importing its libraries would print a traceback. This process gets the signal and ends the others.
+    The signal is blocked while a process starts, because it inherits that; joblib starts its processes so, too.
+    """
+    usual = BaseProcess.start
+
+    @functools.wraps(usual)
+    def start(process: BaseProcess) -> None:
+        resource_tracker.ensure_running()  # a process of Python's own, whose start would end the block
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            usual(process)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    BaseProcess.start = start
+    try:
+        yield
+    finally:
+        BaseProcess.start = usual
 
 
 def report_interrupt() -> None:

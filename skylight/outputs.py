@@ -21,6 +21,8 @@ LONGEST_NAME = 200
 """Largest number of bytes in a name without its ending; file systems allow 255 with ending and prefix."""
 OUTPUTS = (Path("data/simulated"), Path("data/processed"), Path("out"))
 """Where the outputs of the stages are, relative to the root of the repository."""
+PARTIAL = "partial."
+"""What the name of a file or folder begins with that is not complete yet."""
 FORMULA = "=+-@"
 """A spreadsheet runs a cell that begins with one of these."""
 
@@ -42,7 +44,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"partial.{path.name}")
+    aside = path.with_name(f"{PARTIAL}{path.name}")
     remove(aside)
     try:
         yield aside
@@ -58,9 +60,19 @@ def writing(path: str | Path) -> Iterator[Path]:
             raise InputError(f"{path}: cannot be written ({reason(error)})") from error
         raise
     except BaseException:
+        _keep_rejected(aside, path)
         remove(aside)
         raise
     print(f"wrote {path}", file=sys.stderr)
+
+
+def _keep_rejected(aside: Path, path: Path) -> None:
+    """Keep the table of rejected objects of a folder that is not completed, most often because they are too many."""
+    table = aside / "rejected.csv"
+    if table.is_file():
+        kept = path.with_name(f"{path.name}.rejected.csv")
+        table.replace(kept)
+        print(f"kept {kept}, the objects rejected until then", file=sys.stderr)
 
 
 def _check_replaceable(path: Path) -> None:
@@ -91,9 +103,13 @@ def writing_new_folder(path: Path) -> Iterator[Path]:
     """
     check_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="partial.", dir=path.parent) as aside:
+    with tempfile.TemporaryDirectory(prefix=PARTIAL, dir=path.parent) as aside:
         made = Path(aside) / "folder"
-        yield made
+        try:
+            yield made
+        except BaseException:
+            _keep_rejected(made, path)
+            raise
         made.replace(path)  # fails if ``path`` has become a folder with files in the meantime
     print(f"wrote {path}", file=sys.stderr)
 

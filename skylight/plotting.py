@@ -51,11 +51,15 @@ def save(figure: Figure, path: str | Path) -> None:
     plt.close(figure)
 
 
-def diverging_norm(values: np.ndarray, percentile: float = 99.5) -> colors.Normalize:
-    """Limits symmetric about 0; a few extreme cells do not wash out the others."""
+ROUNDING = 1e-6
+"""Largest difference of two probabilities that may be rounding alone: float32 has steps of 6e-8 below 1."""
+
+
+def diverging_norm(values: np.ndarray, percentile: float = 99.5, floor: float = 0) -> colors.Normalize:
+    """Limits symmetric about 0, at least ``floor``; a few extreme cells do not wash out the others."""
     finite = np.abs(values[np.isfinite(values)])
     limit = np.percentile(finite, percentile) if finite.size else 0
-    limit = limit or (finite.max() if finite.size else 0) or 1
+    limit = max(limit or (finite.max() if finite.size else 0), floor) or 1
     return colors.Normalize(-limit, limit)
 
 
@@ -77,9 +81,12 @@ def map_title(name: str, score: str) -> str:
 
 
 def map_scale(name: str, values: np.ndarray, percentile: float = 99.5) -> tuple[colors.Normalize, str]:
-    """Return the norm and the colour map of an explanation: signed maps about 0, the others from 0."""
+    """Return the norm and the colour map of an explanation: signed maps about 0, the others from 0.
+
+    Drops in probability that may be rounding are drawn pale.
+    """
     if name in SIGNED_MAPS:
-        return diverging_norm(values, percentile), DIVERGING
+        return diverging_norm(values, percentile, ROUNDING if name == "blanking" else 0), DIVERGING
     return colors.Normalize(0, values.max() or 1), "magma"
 
 

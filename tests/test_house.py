@@ -210,6 +210,31 @@ def test_no_command_has_a_value_of_params_yaml():
     assert not [command for command in commands if "${" in command.replace(r"\${DVC_STAGE##*@}", "")]
 
 
+@pytest.mark.parametrize(
+    ("path", "ignored"),
+    [
+        ("data/asas/classes.csv", True),
+        ("data/stars.csv", True),
+        ("data/processed/periodic.rejected.csv", True),
+        ("data/README.md", False),
+        ("data/asas.dvc", False),
+        ("data/.gitignore", False),
+        ("data/simulated/.gitignore", False),
+        ("data/processed/periodic_transfer/.gitignore", False),
+    ],
+)
+def test_git_is_offered_no_data_of_the_user(path, ignored):
+    status = subprocess.run(["git", "check-ignore", "-q", "--no-index", path], cwd=ROOT).returncode
+    assert status == (0 if ignored else 1)
+
+
+def test_dvc_removes_no_path_that_is_made_of_a_key():
+    """It removes outputs before a stage runs, which is before our code can check the key; not those with `persist`."""
+    made = [stage for stage in pipeline().index.stages if "@" in stage.name]
+    assert len(made) > 10
+    assert not [str(out) for stage in made for out in stage.outs if not out.persist]
+
+
 @pytest.mark.slow
 def test_the_hooks_for_commits_pass(tmp_path):
     subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "clone"], check=True)

@@ -20,11 +20,12 @@ def scores(true: np.ndarray, predicted: np.ndarray, classes: list[str]) -> dict:
     Returns
     -------
     dict
-        ``accuracy``, ``mcc``, ``f1_weighted`` and ``f1`` (by class name; 0 for a class that is neither true
-        nor predicted for any object).
+        ``accuracy``, ``mcc``, ``f1_weighted`` and ``f1`` (by class name; NaN for a class that has no object,
+        0 for one that is never predicted).
     """
     indices = range(len(classes))
     f1 = f1_score(true, predicted, labels=indices, average=None, zero_division=0)
+    f1[np.bincount(true, minlength=len(classes)) == 0] = np.nan
     return {
         "accuracy": accuracy_score(true, predicted),
         "mcc": matthews_corrcoef(true, predicted),

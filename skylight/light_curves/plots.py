@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from skylight import plotting
 from skylight.light_curves.curve import LightCurve
+from skylight.params.light_curves import CrtsLayout, Data
 from skylight.params.periodic import Dmdt
 
 DMDT_LABEL = "255 x share of pairs"
@@ -74,10 +75,18 @@ def _edge(value: float) -> str:
     return f"{value:.2g}" if abs(value) < 0.1 else f"{value:g}"
 
 
-def show_light_curve(axes: Axes, time: np.ndarray, mag: np.ndarray, magerr: np.ndarray) -> None:
-    """Draw magnitudes with errors against time, bright at the top."""
-    axes.errorbar(time, mag, magerr, fmt=".", ms=3, lw=0, elinewidth=0.6, ecolor="0.7")
-    axes.set(xlabel="MJD (days)", ylabel="magnitude")
+def time_label(survey: Data) -> str:
+    """Return the label of the times of a survey: the name of their column, where it has one."""
+    column = "MJD" if isinstance(survey, CrtsLayout) else survey.columns.time
+    return f"{column if isinstance(column, str) else 'time'} (days)"
+
+
+def show_light_curve(
+    axes: Axes, time: np.ndarray, mag: np.ndarray, magerr: np.ndarray, label: str = "time (days)"
+) -> None:
+    """Draw magnitudes with errors against time, bright at the top; an error of 0 or less is not known."""
+    axes.errorbar(time, mag, np.maximum(magerr, 0), fmt=".", ms=3, lw=0, elinewidth=0.6, ecolor="0.7")
+    axes.set(xlabel=label, ylabel="magnitude")
     axes.invert_yaxis()
 
 
@@ -172,10 +181,10 @@ def folded(examples: pd.DataFrame, light_curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def light_curve_to_dmdt(class_name: str, curve: pd.DataFrame, image: np.ndarray, grid: Dmdt) -> Figure:
-    """Draw a light curve (``time``, ``mag``, ``magerr``) beside its dmdt image."""
+def light_curve_to_dmdt(class_name: str, curve: pd.DataFrame, image: np.ndarray, grid: Dmdt, label: str) -> Figure:
+    """Draw a light curve (``time``, ``mag``, ``magerr``) beside its dmdt image; ``label`` is that of the times."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(plotting.PAGE, 3.4), width_ratios=[1, 1.35])
-    show_light_curve(left, curve["time"], curve["mag"], curve["magerr"])
+    show_light_curve(left, curve["time"], curve["mag"], curve["magerr"], label)
     left.set_title(f"{class_name} light curve, {len(curve)} points")
     _draw_dmdt(figure, right, image, grid)
     right.set_title(f"dmdt image of {len(curve) * (len(curve) - 1) // 2:,} pairs ({DMDT_LABEL})")
@@ -275,7 +284,13 @@ def example_maps(
 
 
 def explained_curve(
-    curve: LightCurve, image: np.ndarray, maps: Mapping[str, np.ndarray], title: str, grid: Dmdt, score: str
+    curve: LightCurve,
+    image: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    title: str,
+    grid: Dmdt,
+    score: str,
+    label: str,
 ) -> Figure:
     """Draw one object: its light curve, its dmdt image and four maps of it.
 
@@ -289,9 +304,11 @@ def explained_curve(
     grid : Dmdt
     score : str
         What the maps explain.
+    label : str
+        Of the times, `time_label`.
     """
     figure, axes = plt.subplots(2, 3, figsize=(plotting.PAGE * 1.3, 5))
-    show_light_curve(axes[0, 0], curve.time, curve.mag, curve.magerr)
+    show_light_curve(axes[0, 0], curve.time, curve.mag, curve.magerr, label)
     axes[0, 0].set_title(f"light curve, {len(curve)} points")
     drawn = {f"dmdt image\n({DMDT_LABEL})": (image, counts_scale(image))}
     drawn |= {
@@ -339,7 +356,7 @@ def transfer(metrics: Mapping[str, Mapping], classes: Sequence[str]) -> Figure:
         if "as_it_is" in values:
             for shift, key, name in ((-0.2, "as_it_is", "trained on CRTS only"), (0.2, "fine_tuned", "fine-tuned")):
                 label = f"{name}: accuracy {values[key]['accuracy']:.2f}"
-                ax.bar(x + shift, [values[key]["f1"][name] for name in classes], 0.4, label=label)
+                ax.bar(x + shift, np.array([values[key]["f1"][name] for name in classes], float), 0.4, label=label)
             ax.legend(loc="lower left", bbox_to_anchor=(0, 1))
             ax.set(ylabel="F1", ylim=(0, 1), xlabel=f"{survey}: {values['test_objects']:,} test objects")
         else:

@@ -89,24 +89,26 @@ class FileFormat:
             raise BadLightCurve(str(reason)) from None
 
     def _read(self, lines: list[str]) -> LightCurve:
-        wanted = [self.columns.time, self.columns.mag, self.columns.magerr]
-        wanted += [self.columns.band] if self.band is not None else []
+        values = [self.columns.time, self.columns.mag]
+        values += [self.columns.magerr] if self.columns.magerr is not None else []
+        wanted = values + ([self.columns.band] if self.band is not None else [])
         columns, start = find_columns(lines, self.delimiter, wanted, self.skip_rows)
         rows = [(number, line) for number, line in enumerate(lines[start:], start + 1) if not is_comment(line)]
         if self.band is not None:
-            rows = [row for row in rows if self._field(row, columns[3]) == self.band]
+            rows = [row for row in rows if self._field(row, columns[-1]) == self.band]
         measured = [row for row in rows if not ((">" in row[1] or "<" in row[1]) and self._is_limit(row, columns[1]))]
-        numbers = self._numbers(measured, columns[:3])
-        return light_curve(*numbers, self.ranges, limits=len(rows) - len(measured))
+        numbers = self._numbers(measured, columns[: len(values)])
+        time, mag, magerr = numbers if len(numbers) == 3 else (*numbers, np.zeros(len(measured)))
+        return light_curve(time, mag, magerr, self.ranges, limits=len(rows) - len(measured))
 
     def _is_limit(self, row: tuple[int, str], column: int) -> bool:
         """Whether the magnitude is a limit, ``>17.5``."""
         return self._field(row, column)[:1] in ("<", ">")
 
     def _numbers(self, rows: list[tuple[int, str]], columns: list[int]) -> np.ndarray:
-        """Return the columns as (3, n) numbers."""
+        """Return the columns as (columns, n) numbers."""
         if not rows:
-            return np.zeros((3, 0))
+            return np.zeros((len(columns), 0))
         delimiter = None if self.delimiter == " " else self.delimiter
         text = (line for _, line in rows)
         try:
@@ -225,6 +227,8 @@ def open_survey(data: Data, classes: list[str], training: bool = False) -> Surve
     names = described.labels.classes
     table["class_name"] = table["survey_class"].map(names)
     unknown = ~table["survey_class"].isin(list(names))
+    if described.labels.others is None:
+        unknown[:] = False
     rejected = [
         Rejected(f"{path} row {row.Index + 1}", row.id, f"unknown class {row.survey_class!r}")
         for row in table[unknown].itertuples()

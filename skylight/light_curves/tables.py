@@ -148,7 +148,10 @@ def _select(data: TableLayout) -> Iterator[duckdb.DuckDBPyRelation]:
             try:
                 with _decoding(path):
                     opened = _open_parquet if path.suffix == ".parquet" else _open_text
-                    rows = _values(opened(connection, path, data), data)
+                    rows = opened(connection, path, data)
+                    if data.columns.magerr is None:
+                        rows = rows.project("*, CASE WHEN mag IS NOT NULL THEN CAST(0 AS DOUBLE) END AS magerr")
+                    rows = _values(rows, data)
             except (BadText, BadLightCurve) as reason:
                 raise InputError(f"{path}: {reason}") from None
             yield rows
@@ -233,6 +236,8 @@ def _head(path: Path) -> list[str]:
 
 def _wanted(data: TableLayout) -> dict[str, str | int]:
     columns = {key: getattr(data.columns, key) for key in ("id", *VALUES)}
+    if data.columns.magerr is None:
+        del columns["magerr"]
     return columns | ({"band": data.columns.band} if data.band is not None else {})
 
 

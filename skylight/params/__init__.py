@@ -17,6 +17,7 @@ from ruamel.yaml.nodes import Node, ScalarNode
 
 from skylight.errors import InputError, printable
 from skylight.params.bars import Bars
+from skylight.params.light_curves import Data
 from skylight.params.metallicity import Metallicity
 from skylight.params.periodic import Periodic
 from skylight.params.realbogus import Realbogus
@@ -89,6 +90,21 @@ def load(path: str | Path = "params.yaml") -> Chapters:
 def load_all(path: str | Path = "params.yaml") -> Params:
     """Read and check all of a parameter file; raises what `load` and its attributes raise, for all sections at once."""
     return check(Params, _read(Path(path)))
+
+
+class _Described(Section):
+    survey: Data
+
+
+def load_survey(path: str | Path) -> Data:
+    """Read the description of a survey of light curves from a file of its own, with the keys of ``periodic.data``.
+
+    Raises
+    ------
+    InputError
+        As `load`; the message names the file.
+    """
+    return check(_Described, {"survey": _read(Path(path))}, str(path)).survey
 
 
 def check(model: type[Section], content: object, name: str = "") -> Section:
@@ -195,7 +211,6 @@ _LIMITS = {
     "less_than": "less than {lt:g}",
     "literal_error": "one of {expected}",
     "union_tag_not_found": "a section with a key {discriminator}",
-    "union_tag_invalid": "a section whose {discriminator} is one of {expected_tags}",
     "too_short": "a list of at least {min_length}",
     "too_long": "a list of at most {max_length}",
 }
@@ -214,6 +229,9 @@ def _line(model: type[Section], fault: dict, name: str = "") -> str:
     if kind == "value_error":
         below = f".{printable(limits['error'].key)}" if isinstance(limits["error"], BadKey) else ""
         return f"{key}{below}: {_cut(printable(limits['error']), 1000)}"
+    if kind == "union_tag_invalid":
+        tag = limits["discriminator"].strip("'")
+        return f"{key}.{tag}: must be one of {limits['expected_tags']}, got {_got(fault['input'][tag])}"
     wanted = _TYPES.get(kind) or (kind in _LIMITS and _LIMITS[kind].format(**limits))
     if location != fault["loc"] and kind == "string_type":
         wanted = "a name of letters, digits, _ and -; in quotes if it has digits only"

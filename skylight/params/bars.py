@@ -142,6 +142,12 @@ class Measure(Section):
         return self
 
 
+class Command(Section):
+    """The command ``skylight measure``; no stage reads it."""
+
+    min_bar_fraction: float = Field(ge=0, le=1, description="of the volunteers, below which the answer is no bar")
+
+
 class Bars(Section):
     """The chapter ``bars``."""
 
@@ -153,6 +159,7 @@ class Bars(Section):
     control: Network = Field(description="the Xception that is trained on lengths")
     heatmaps: Heatmaps
     measure: Measure
+    command: Command
 
     def network(self, name: str) -> Network:
         """Return the settings of one network; `InputError` lists the known names if there is none of this name."""

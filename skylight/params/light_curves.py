@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from skylight.params.section import BadKey, Section
 
@@ -54,6 +54,13 @@ def _inside(path: str) -> str:
     return path
 
 
+def _codes_as_text(classes: object) -> object:
+    """Return the classes with their numbers, such as 4 for RRab, as texts."""
+    if not isinstance(classes, dict):
+        return classes
+    return {str(name) if type(name) is int else name: value for name, value in classes.items()}
+
+
 Position = Annotated[int, Field(ge=0, lt=10_000)]
 Column = Annotated[str, Field(min_length=1)] | Position
 Delimiter = Annotated[str, AfterValidator(_delimiter)]
@@ -77,7 +84,7 @@ class Columns(Section):
 
     time: Column
     mag: Column
-    magerr: Column
+    magerr: Column | None = Field(None, description="null where the survey gives no errors")
     band: Column | None = None
 
 
@@ -95,8 +102,11 @@ class Labels(Section):
     class_: Column = Field(alias="class")
     delimiter: Delimiter = ","
     skip_rows: SkippedRows = Field(0, description="rows above the header, or above the data when by position")
-    classes: dict[str, str | None] = Field(
-        description="name of a class in the table -> its name in periodic.classes, or null to leave its objects out"
+    classes: Annotated[dict[str, str | None], BeforeValidator(_codes_as_text)] = Field(
+        description="class in the table -> its name in periodic.classes, or null to leave its objects out"
+    )
+    others: Literal["rejected", None] = Field(
+        "rejected", description="what objects of the other classes are; null leaves them out"
     )
 
 

@@ -47,6 +47,7 @@ class Row(Section):
     file: str | None = None
     where: dict[str, str] = Field(default_factory=dict)
     format: str | None = None
+    needs: str | None = Field(None, description="key of params.yaml without which the row is left out")
 
 
 class Table(Section):
@@ -59,6 +60,7 @@ class Table(Section):
     format: str = ".3f"
     note: str = ""
     rows: list[Row]
+    needs: str | None = Field(None, description="key of params.yaml without which the table is left out")
 
 
 class Part(Section):
@@ -67,6 +69,7 @@ class Part(Section):
     title: str
     text: str = ""
     figures: dict[str, str] = Field(default_factory=dict)
+    needs: str | None = Field(None, description="key of params.yaml without which the part is left out")
 
 
 class Chapter(Section):
@@ -80,6 +83,28 @@ class Chapter(Section):
     cover: str | None = None
     tables: list[Table] = Field(default_factory=list)
     parts: list[Part] = Field(default_factory=list)
+
+    def with_settings(self, settings: dict) -> "Chapter":
+        """Return the chapter without what needs a key that ``settings`` lack or leave empty.
+
+        Outputs of an earlier run, with other settings, may still be there.
+        """
+        tables = [
+            table.model_copy(update={"rows": _that_apply(table.rows, settings)})
+            for table in _that_apply(self.tables, settings)
+        ]
+        return self.model_copy(update={"tables": tables, "parts": _that_apply(self.parts, settings)})
+
+
+def _that_apply(entries: list, settings: dict) -> list:
+    return [entry for entry in entries if entry.needs is None or _setting(settings, entry.needs)]
+
+
+def _setting(settings: dict, key: str) -> object:
+    """Return the value of a key (``periodic.transfer.surveys``); None if there is none."""
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings
 
 
 def read_chapter(path: str | Path) -> Chapter:

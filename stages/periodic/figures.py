@@ -48,7 +48,8 @@ def draw_data(data: arrays.Arrays, periodic: Periodic, folder: Path) -> None:
     curves = dict(list(points.groupby("lcid")))
     longest = max(clearest.itertuples(), key=lambda row: len(curves[row.lcid]))
     image = data.images[data.rows([longest.lcid])[0], ..., 0]
-    figure = plots.light_curve_to_dmdt(longest[2], curves[longest.lcid], image, periodic.dmdt)
+    label = plots.time_label(periodic.data)
+    figure = plots.light_curve_to_dmdt(longest[2], curves[longest.lcid], image, periodic.dmdt, label)
     save(figure, folder / "dmdt.png")
     names = OutputNames()
     for (_, row), image in zip(wrong.iterrows(), data.images[data.rows(wrong["lcid"]), ..., 0], strict=True):

@@ -14,7 +14,7 @@ from skylight.errors import script
 from skylight.evaluation.classification import prediction_table, scores
 from skylight.light_curves import arrays
 from skylight.networks.periodic_cnn import load_periodic_cnn
-from skylight.outputs import save_json, save_table, writing
+from skylight.outputs import remove, save_json, save_table, writing
 from skylight.training.fit import array_batches, deterministic, digest, fit
 from skylight.training.splits import split
 
@@ -31,6 +31,7 @@ def main() -> None:
     settings, classes = periodic.transfer, periodic.classes
     data = arrays.load(Path("data/processed/periodic_transfer") / name)
     labels = data.labels
+    remove(OUT / "transfer" / name)  # DVC leaves it; a survey without labels has no network
 
     deterministic(settings.seed)
     model = load_periodic_cnn(OUT / "networks/cnn.weights.h5", len(classes), data.images.shape[1:])

@@ -25,7 +25,7 @@ def main() -> None:
     # A chapter is in the report when the stage depends on some of its outputs.
     shown = [made_by(stages, dep) for stage in stages if stage.name == STAGE for dep in stage.deps]
     names = dict.fromkeys(stage.chapter for stage in stages if stage in shown)
-    words = {name: read_chapter(f"stages/{name}/report.yaml") for name in names}
+    words = {name: read_chapter(f"stages/{name}/report.yaml").with_settings(settings) for name in names}
     chapters = [chapter_of(name, words[name], stages, settings, params_text, times) for name in names]
     with writing(OUT) as folder:
         folder.mkdir()

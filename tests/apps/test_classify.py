@@ -11,6 +11,7 @@ from skylight import params
 from skylight.light_curves.dmdt import DmDt
 from skylight.light_curves.reading import file_format
 from skylight.networks.periodic_cnn import load_periodic_cnn
+from tests.conftest import set_params
 
 CLASSES = ["EW", "EA", "RRab", "RRc", "RRd", "RS CVn", "LPV"]
 
@@ -79,6 +80,91 @@ def test_a_missing_file_is_named_though_the_weights_are_missing_too(stars, skyli
     status, _, errors = skylight("classify", "no.csv", stars[0])
     assert status == 1 and errors[0] == "error: no.csv: no such file" and "dvc repro periodic-train" in errors[1]
     assert skylight("classify", "no.csv")[2] == ["error: no.csv: no such file"]
+
+
+ASAS = """
+layout: files
+path: mine
+files: "{id}.dat"
+delimiter: " "
+columns: {time: HJD, mag: MAG}
+"""
+
+
+@pytest.fixture
+def mine(workplace) -> list[Path]:
+    """Two light curves in a layout of their own, without errors, and its description."""
+    rng = np.random.default_rng(1)
+    (workplace / "mine").mkdir()
+    (workplace / "asas.yaml").write_text(ASAS)
+    for name in ("s1", "s2"):
+        rows = zip(rng.uniform(1000, 3000, 40), rng.normal(12, 0.4, 40), strict=True)
+        text = "".join(f"{time:.5f}  {mag:.2f}\n" for time, mag in rows)
+        (workplace / f"mine/{name}.dat").write_text(f"#HJD MAG\n{text}")
+    (workplace / "mine/bad.dat").write_text("#HJD MAG\n1 x\n2 3\n")
+    return [Path("mine/s1.dat"), Path("mine/s2.dat")]
+
+
+def test_files_of_another_survey_are_read_as_it_is_described(mine, skylight):
+    status, lines, _ = skylight("classify", *mine, "--survey", "asas.yaml", "--out", "c.json")
+    table = json.loads(Path("c.json").read_text())
+    assert status == 0 and [row["file"] for row in table] == list(map(str, mine)) and table[0]["points"] == 40
+    assert lines[1].endswith("40        mine/s1.dat")
+
+
+def test_all_objects_of_a_survey_are_classified(mine, skylight):
+    settings = params.load().periodic.transfer.surveys["ptf"].model_dump(by_alias=True)
+    described = settings | {"path": "mine", "files": "{id}.dat", "delimiter": " ", "band": None, "labels": None}
+    described["columns"] = {"time": "HJD", "mag": "MAG"}
+    set_params(Path("params.yaml"), {"periodic.transfer.surveys": {"asas": described}})
+    for survey in ("asas.yaml", "asas"):
+        status, lines, errors = skylight("classify", "--survey", survey, "--out", "c.csv")
+        table = list(csv.DictReader(Path("c.csv").read_text().splitlines()))
+        assert status == 1 and errors[0] == "error: mine/bad.dat: bad: line 2: not a number: 'x'"
+        assert [row["id"] for row in table] == ["s1", "s2"] and len(lines) == 3
+        assert sum(float(table[0][name]) for name in CLASSES) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "error"),
+    [
+        ([], 2, "the following arguments are required: FILE or --survey; see skylight classify --help"),
+        (["--survey", "nowhere"], 2, "--survey nowhere: neither in periodic.transfer.surveys (has: ztf, ptf) nor a"),
+        (["--survey", "no.yaml"], 1, "no.yaml: No such file or directory"),
+        (["--survey", "wrong.yaml"], 1, "wrong.yaml.survey.layout: must be one of 'crts', 'files', 'table', got 'x'"),
+        (["mine/s1.dat", "--survey", "asas.yaml", "--weights", "no.h5"], 1, "no.h5: no such file"),
+    ],
+)
+def test_a_wrong_survey_is_named(mine, skylight, words, status, error):
+    Path("wrong.yaml").write_text("layout: x\npath: mine\n")
+    ended, _, errors = skylight("classify", *words)
+    assert ended == status and errors[0].startswith(f"error: {error}") and len(errors) == 1
+
+
+def test_a_missing_background_is_told_at_once_and_how_to_get_it_without_training(stars, skylight):
+    Path("out/periodic/heatmaps/background.npy").unlink()
+    status, lines, (error,) = skylight("classify", stars[0], "--explain", "explained")
+    assert status == 1 and not lines and not Path("explained").exists()
+    assert "--background" in error and "`dvc repro -s periodic-heatmaps` makes the file" in error
+    np.save("few.npy", np.zeros((3, 5, 5, 1)))
+    status, _, (error,) = skylight("classify", stars[0], "--explain", "explained", "--background", "few.npy")
+    assert status == 1 and error == "error: few.npy: must be numbers of N x 22 x 24 x 1, got float64 of 3 x 5 x 5 x 1"
+
+
+@pytest.mark.slow
+def test_light_curves_without_good_errors_are_drawn_with_a_background_beside_the_weights(mine, stars, skylight):
+    """A negative error ended the command, and the figures of all later objects were lost."""
+    weights = Path("theirs/cnn.weights.h5")
+    weights.parent.mkdir()
+    Path("out/periodic/networks/cnn.weights.h5").rename(weights)
+    Path("out/periodic/heatmaps/background.npy").rename("theirs/background.npy")
+    words = ["--weights", weights, "--explain"]
+    assert skylight("classify", *mine, "--survey", "asas.yaml", *words, "one")[0] == 0
+    rows = stars[0].read_text().splitlines()
+    stars[0].write_text("\n".join([rows[0].replace(",0.05", ",-0.05"), *rows[1:]]))
+    set_params(Path("params.yaml"), {"periodic.data.magerr_range": None})
+    assert skylight("classify", *stars, *words, "two")[0] == 0
+    assert len(list(Path("one").glob("*.png"))) == len(list(Path("two").glob("*.png"))) == 2
 
 
 @pytest.mark.slow

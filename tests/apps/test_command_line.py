@@ -75,7 +75,7 @@ CASES = [
     (["classify", "nofile.csv"], 1, "error: nofile.csv: no such file"),
     (["classify", "."], 1, "error: .: is a folder"),
     (["classify", "bad.csv"], 1, "error: bad.csv: line 1: not a number: 'x'"),
-    (["classify", "bad.csv", "--weights", "no.h5"], 1, "error: no.h5: no such file; `dvc repro periodic-train`"),
+    (["classify", "bad.csv", "--weights", "no.h5"], 1, "error: no.h5: no such file"),
     (["classify", "bad.csv", "--out", "table.txt"], 2, "error: --out table.txt: must end in .csv or .json"),
     (["classify", "bad.csv", "--out", "bad.csv"], 2, "error: --out bad.csv: is an input"),
     (["classify", "bad.csv", "--out", "out/../bad.csv"], 2, "error: --out out/../bad.csv: is an input"),

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from astropy.io import fits
 from PIL import Image
 
 from skylight import params
 from skylight.galaxies.bar_length import bar_lengths
 from skylight.galaxies.catalogue import PIXEL_SCALE
+from skylight.galaxies.images import read_image, shrink
 
 SETTINGS = Path("out/bars/tables/barlength_correlations_test.csv")
 
@@ -70,6 +72,71 @@ def test_bad_pictures_are_reported_and_the_others_measured(galaxies, heatmap, sk
     status, lines, errors = skylight("measure", "bad.jpg", "bad.fits", "wide.png", "no.jpg", *galaxies)
     assert status == 1 and [line.split()[-1] for line in lines[1:]] == ["a/galaxy.png", "b/galaxy.tiff"]
     assert [error.split(":")[1] for error in errors] == [" no.jpg", " bad.jpg", " bad.fits", " wide.png"]
+
+
+def test_the_line_is_as_long_as_the_length_that_is_printed(galaxies, heatmap, skylight, monkeypatch):
+    """A picture is 8.48 PETROR90_R on a side, whatever its number of pixels."""
+    from skylight import plotting
+
+    set_setting(corr_threshold=0.6, len_threshold=12, xinput=False, scale=1.345)
+    Image.open(galaxies[0]).resize((1000, 1000)).save("large.png")
+    figures = []
+    monkeypatch.setattr(plotting, "save", lambda figure, path: (figures.append(figure), path.touch()))
+    assert skylight("measure", galaxies[0], "large.png", "--explain", "drawn", "--out", "s.csv")[0] == 0
+    rows = list(csv.DictReader(Path("s.csv").read_text().splitlines()))
+    for figure, row, pixels in zip(figures, rows, (424, 1000), strict=True):
+        on_picture, on_map = (axes.lines[0].get_xydata() for axes in figure.axes[:2])
+        assert np.hypot(*np.diff(on_picture, axis=0)[0]) * 8.48 / pixels == pytest.approx(
+            float(row["length_petror90"]), rel=1e-4
+        )
+        side = 8.48 * params.load().bars.transform.crop / 424  # of the map
+        assert np.hypot(*np.diff(on_map, axis=0)[0]) * side / 71 == pytest.approx(
+            float(row["length_petror90"]), rel=1e-4
+        )
+
+
+def test_without_a_bar_there_is_no_length(galaxies, skylight, monkeypatch):
+    import skylight.galaxies.explain as explain
+
+    fractions = iter([0.1999, 0.2])
+    monkeypatch.setattr("apps.measure.load", lambda path, name, bars: None)
+    monkeypatch.setattr(
+        explain, "explain_galaxy", lambda *_: (next(fractions), np.random.default_rng(0).random((71, 71)))
+    )
+    status, lines, _ = skylight("measure", *galaxies, "--petror90", 10, "--out", "s.csv", "--explain", "drawn")
+    first, second = csv.DictReader(Path("s.csv").read_text().splitlines())
+    assert status == 0 and first["length_petror90"] == first["length_arcsec"] == "" != second["length_arcsec"]
+    assert lines[1].split()[1:5] == ["no", "bar", "no", "bar"] and "no bar" not in lines[2]
+    assert Path("drawn/galaxy.png").is_file()
+
+
+def test_pictures_that_show_no_galaxy_and_broken_ones_do_not_end_the_batch(galaxies, heatmap, skylight):
+    dot = Image.new("RGB", (2, 2))
+    dot.putpixel((0, 0), (255, 0, 0))
+    dot.save("tiny.png")
+    Image.new("RGB", (424, 424)).save("black.png")
+    fits.PrimaryHDU(np.full((100, 100), np.nan, np.float32)).writeto("nan.fits")
+    Image.open(galaxies[0]).save("whole.jpg")
+    Path("cut.jpg").write_bytes(Path("whole.jpg").read_bytes()[:4000])
+    status, lines, errors = skylight("measure", "tiny.png", "black.png", "nan.fits", "cut.jpg", "whole.jpg")
+    assert status == 1 and [line.split()[-1] for line in lines[1:]] == ["whole.jpg"]
+    assert [error.split(": ")[1] for error in errors] == ["tiny.png", "black.png", "nan.fits", "cut.jpg"]
+    assert errors[0] == "error: tiny.png: must have at least 64 pixels on a side, got 2"
+
+
+def test_one_galaxy_is_seen_alike_in_every_format_and_size(tmp_path):
+    y, x = np.indices((424, 424)) - 212
+    light = np.exp(-np.hypot(x, y) / 30) + 0.7 * np.exp(-((x / 35) ** 4) - (y / 9) ** 2)
+    noise = np.random.default_rng(0).normal(0, 3, (424, 424, 3))
+    picture = Image.fromarray(np.clip(light[..., None] * [220, 200, 180] + 10 + noise, 0, 255).astype(np.uint8))
+    picture.save(tmp_path / "a.png")
+    picture.save(tmp_path / "b.jpg", quality=95)
+    picture.convert("CMYK").save(tmp_path / "c.jpg", quality=95)
+    picture.resize((5000, 5000), Image.Resampling.BICUBIC).save(tmp_path / "d.png", compress_level=1)
+    bars = params.load().bars
+    seen = [shrink(read_image(path), bars.transform.crop, bars.transform.size) for path in sorted(tmp_path.iterdir())]
+    for other in seen[1:]:
+        assert np.abs(other.astype(float) - seen[0]).mean() < 2  # of 255
 
 
 def test_two_pictures_of_one_name_get_two_figures(galaxies, heatmap, skylight):

@@ -62,7 +62,10 @@ def test_scores_are_those_of_the_network(night, skylight):
     assert status == 0 and [row["candid"] for row in table] == ["1", "2", "3"]
     assert list(table[0]) == ["candid", "objectid", "score", "source"] and table[0]["objectid"] == "ZTF1"
     assert np.allclose([float(row["score"]) for row in table], expected, atol=1e-5)
-    assert [line.split() for line in lines] == [[row["candid"], f"{float(row['score']):.4f}"] for row in table]
+    assert [line.split() for line in lines] == [
+        [row["candid"], f"{float(row['score']):.4f}", f"night/{path}"]
+        for row, path in zip(table, ("1.avro", "2.avro", "late/3.avro"), strict=True)
+    ]
 
 
 def test_bad_packets_are_reported_and_the_others_scored(night, skylight):
@@ -107,6 +110,19 @@ def test_a_result_that_a_spreadsheet_would_run_is_quoted(night, skylight):
     (night / "1.avro").rename("=1+1.avro")
     status, _, _ = skylight("score", "=1+1.avro", "--out", "s.csv")
     assert status == 0 and Path("s.csv").read_text().splitlines()[1].endswith(",'=1+1.avro")
+
+
+@pytest.mark.slow
+def test_published_weights_are_explained_with_triplets_of_ones_own(night, skylight):
+    """The background of the pipeline is that of the simulated alerts."""
+    weights = Path("out/realbogus/networks/vgg6.weights.h5").rename("braai.weights.h5")
+    Path("out/realbogus/heatmaps/background.npy").unlink()
+    status, lines, (error,) = skylight("score", "night", "--weights", weights, "--explain", "explained")
+    assert status == 1 and not lines and "--background" in error and "dvc repro realbogus-heatmaps" not in error
+    assert skylight("triplets", "night", "--out", "triplets")[0] == 0
+    words = ["--weights", weights, "--background", "triplets/triplets.npy", "--explain", "explained"]
+    status, lines, _ = skylight("score", "night/1.avro", *words)
+    assert status == 0 and len(lines) == 1 and Path("explained/1.png").is_file()
 
 
 @pytest.mark.slow

@@ -3,8 +3,10 @@
 import ast
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -88,6 +90,48 @@ def test_an_interrupt_during_the_imports_is_one_line():
     assert ran.stderr == "error: interrupted\n" and ran.returncode in (-2, 130)
     ran = subprocess.run([sys.executable, "-c", "import stages; 1 / 0"], capture_output=True, text=True, cwd=ROOT)
     assert "Traceback" in ran.stderr and "ZeroDivisionError" in ran.stderr
+
+
+WORKERS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background jobs that ignore Ctrl-C
+import stages
+import time
+import joblib
+from skylight.errors import script
+
+@script
+def main():
+    print("start", flush=True)
+    list(joblib.Parallel(n_jobs=2, return_as="generator")(joblib.delayed(time.sleep)(0.5) for _ in range(64)))
+
+main()
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.2, 0.5, 1.0])
+def test_an_interrupt_while_workers_start_is_one_line(seconds):
+    """As in a terminal, all processes get it; those of joblib import their libraries in the first second."""
+    command = [sys.executable, "-c", WORKERS]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes)
+    assert run.stdout.readline() == "start\n"
+    time.sleep(seconds)
+    os.killpg(run.pid, signal.SIGINT)
+    assert (*run.communicate(timeout=20), run.returncode) == ("", "error: interrupted\n", 130)
+    assert not alive(run.pid)
+
+
+def alive(session: int) -> list[str]:
+    """Return the processes of a session that are still there a second later."""
+    listing = ["ps", "-o", "pid=,stat=,args=", "-s", str(session)]
+    for _ in range(10):
+        found = subprocess.run(listing, capture_output=True, text=True).stdout.splitlines()
+        found = [line for line in found if "Z" not in line.split()[1]]
+        if not found:
+            break
+        time.sleep(0.1)
+    return found
 
 
 BEGIN = {

@@ -236,3 +236,14 @@ def test_names_of_outputs_are_safe_and_unique():
     long = [names.new("é" * 300), names.new("é" * 300)]
     assert all(len(f"partial.{name}.png".encode()) <= 255 for name in long) and len(set(long)) == 2
     assert len(long[0].encode()) == LONGEST_NAME
+
+
+@pytest.mark.parametrize("way", [writing, writing_new_folder])
+def test_the_table_of_rejected_objects_of_a_failed_folder_is_kept_where_the_message_says(tmp_path, capsys, way):
+    with pytest.raises(InputError, match="3 of 4 rejected"), way(tmp_path / "stars") as folder:
+        folder.mkdir()
+        (folder / "rejected.csv").write_text("source,id,reason\na.csv,17,no magnitude\n")
+        raise InputError("3 of 4 rejected")
+    kept = tmp_path / "stars.rejected.csv"
+    assert kept.read_text().endswith("a.csv,17,no magnitude\n") and list(tmp_path.iterdir()) == [kept]
+    assert capsys.readouterr().err == f"kept {kept}, the objects rejected until then\n"

@@ -42,6 +42,14 @@ def test_signed_maps_are_drawn_about_0_and_others_from_0():
     assert plotting.map_scale("saliency", np.zeros((2, 2)))[0].vmax == 1  # a map of zeros has a scale as well
 
 
+def test_drops_in_probability_that_may_be_rounding_are_drawn_pale():
+    values = np.array([[-1e-8, 0.0], [0.5e-8, 1e-8]])
+    norm, _ = plotting.map_scale("blanking", values)
+    assert norm.vmax == plotting.ROUNDING == 1e-6 and abs(norm(1e-8) - 0.5) < 0.01
+    assert plotting.map_scale("deep_shap", values, percentile=100)[0].vmax == 1e-8  # logits have no such floor
+    assert plotting.map_scale("blanking", 1e4 * values, percentile=100)[0].vmax == 1e-4
+
+
 @pytest.mark.parametrize(
     ("values", "note"), [(np.zeros((2, 2)), "0 everywhere"), (np.full((2, 2), np.nan), "too few maps")]
 )

@@ -75,6 +75,22 @@ def test_a_queue_runs_two_experiments_at_a_time_and_does_not_change_the_workspac
     assert (twice.drop("EW") == 2 * one.drop("EW")).all() and twice["EW"] == one["EW"]
 
 
+def test_a_queue_runs_on_data_of_the_user_outside_of_the_repository(tiny, tmp_path):
+    """As docs/experiments.md says; a folder in the repository is not copied into that of an experiment."""
+    (tmp_path / "asas").mkdir()
+    for star in range(12):
+        rows = "".join(f"{10 * star + day},{12 + 0.1 * (day % 3)}\n" for day in range(20))
+        (tmp_path / f"asas/{star}.csv").write_text("HJD,MAG\n" + rows)
+    columns = "{time: HJD, mag: MAG}"
+    description = f"{{layout: files, path: {tmp_path}/asas, files: '{{id}}.csv', columns: {columns}}}"
+    setting = f"+periodic.transfer.surveys.asas={description}"
+    tiny.run("dvc", "exp", "run", "--queue", "-n", "mine", "-S", setting, "periodic-transform-transfer@asas")
+    tiny.run("dvc", "queue", "start")
+    assert finished(tiny, "mine"), tiny.run("dvc", "queue", "logs", "mine")
+    assert tiny.shell("git status --porcelain") == ""
+    assert experiments(tiny).loc["mine", "out/periodic/metrics/transform_asas.json:objects"] == 12
+
+
 def test_a_temporary_experiment_does_not_change_the_workspace(tiny):
     printed = tiny.shell("dvc exp run --temp -n strict -S periodic.transform.max_rejected=0.01 periodic-transform")
     assert "Ran experiment(s): strict" in printed and "applied to your workspace" not in printed

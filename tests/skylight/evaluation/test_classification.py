@@ -48,9 +48,9 @@ def test_percent_is_of_the_true_class_and_zero_for_a_class_without_objects():
 
 def test_scores_of_six_objects():
     found = scores(TRUE, PREDICTED, CLASSES)
-    f1 = {"EW": 2 * 2 / (2 * 2 + 2 + 1), "EA": 2 * 1 / (2 * 1 + 1 + 2), "LPV": 0}  # 2 tp / (2 tp + fn + fp)
+    f1 = {"EW": 2 * 2 / (2 * 2 + 2 + 1), "EA": 2 * 1 / (2 * 1 + 1 + 2), "LPV": np.nan}  # 2 tp / (2 tp + fn + fp)
     assert found["accuracy"] == pytest.approx(3 / 6)
-    assert found["f1"] == pytest.approx(f1)
+    assert found["f1"] == pytest.approx(f1, nan_ok=True)  # there is no LPV
     assert found["f1_weighted"] == pytest.approx((4 * f1["EW"] + 2 * f1["EA"]) / 6)
     assert found["mcc"] == pytest.approx((2 * 1 - 1 * 2) / np.sqrt(3 * 4 * 2 * 3))  # (tp tn - fp fn) / root
 
@@ -75,6 +75,13 @@ def test_a_class_that_is_never_predicted_has_f1_zero():
     found = scores(np.array([0, 1, 2, 2]), np.array([0, 1, 1, 1]), CLASSES)
     assert found["f1"] == pytest.approx({"EW": 1, "EA": 2 / (2 + 0 + 2), "LPV": 0})
     assert found["f1_weighted"] == pytest.approx((1 + 0.5) / 4)
+
+
+def test_a_class_without_objects_has_no_f1():
+    """0 would look like a class that the network never gets right."""
+    found = scores(np.array([0, 0, 1]), np.array([0, 2, 1]), ["EW", "EA", "LPV"])
+    assert np.isnan(found["f1"]["LPV"]) and found["f1"]["EA"] == 1
+    assert found["f1_weighted"] == pytest.approx((2 * 2 / 3 + 1) / 3)
 
 
 def test_prediction_table_has_names_and_probabilities_and_an_empty_class_for_unknown_labels():

@@ -48,6 +48,21 @@ def test_a_class_without_objects_has_no_image():
     assert [texts(axes) for axes in panels] == [["no object"]] * 2 + [[]] + [["no object"]] * 4
 
 
+def test_times_are_named_as_their_column():
+    surveys = PERIODIC.transfer.surveys
+    assert plots.time_label(PERIODIC.data) == "MJD (days)"  # CRTS has no header
+    assert plots.time_label(surveys["ptf"]) == "obsmjd (days)"
+    by_position = surveys["ptf"].model_copy(update={"columns": surveys["ptf"].columns.model_copy(update={"time": 2})})
+    assert plots.time_label(by_position) == "time (days)"
+
+
+def test_errors_below_0_are_not_drawn():
+    _, axes = plt.subplots()
+    plots.show_light_curve(axes, np.arange(3.0), np.full(3, 15.0), np.array([0.5, -1.0, 0.0]), "HJD (days)")
+    bars = axes.collections[0].get_segments()
+    assert [float(np.ptp(bar[:, 1])) for bar in bars] == [1, 0, 0] and axes.get_xlabel() == "HJD (days)"
+
+
 def test_folded_light_curves_show_two_periods_bright_at_the_top():
     examples = pd.DataFrame({"lcid": ["7"], "class": ["EA"], "period_days": [1.2345678]})
     points = pd.DataFrame({"lcid": ["7", "8", "7"], "phase": [0.25, 0.5, 0.75], "mag": [15.0, 9.0, 16.0]})

@@ -116,6 +116,28 @@ def test_time_range(files, table):
             assert len(source.read()) == inside.sum()
 
 
+def test_a_survey_may_have_no_errors_of_magnitudes(files, table, tmp_path):
+    for data, layout in ((files, FilesLayout), (table, TableLayout)):
+        columns = {key: name for key, name in data["columns"].items() if key != "magerr"}
+        for source in open_survey(check(layout, data | {"columns": columns}), CLASSES).sources():
+            curve, expected = source.read(), rows_of(source.id).sort_values("t")
+            assert np.allclose(curve.mag, expected["m"], rtol=0, atol=1e-12) and (curve.magerr == 0).all()
+
+
+def test_classes_may_be_numbers_and_others_left_out_at_once(files, tmp_path):
+    (tmp_path / "labels.csv").write_text("id,type\n101,1\n102,4\n103,17\n")
+    labels = LABELS | {"classes": {1: "EW", 4: "RRab"}}
+    survey = open_survey(check(FilesLayout, files | {"labels": labels}), CLASSES)
+    assert [each.id for each in survey.rejected] == ["103"] and survey.left_out == 0
+    survey = open_survey(check(FilesLayout, files | {"labels": labels | {"others": None}}), CLASSES)
+    assert list(survey.labels["id"]) == ["101", "102"] and not survey.rejected and survey.left_out == 1
+
+
+def test_a_table_of_classes_may_have_a_byte_order_mark_and_any_delimiter(files, tmp_path):
+    (tmp_path / "labels.csv").write_text("id;type\n101;W\n102;AB\n103;W\n", encoding="utf-8-sig")
+    assert_complete(open_survey(check(FilesLayout, files | {"labels": LABELS | {"delimiter": ";"}}), CLASSES))
+
+
 def test_without_labels_all_objects_count(files, table):
     for data, layout in ((files, FilesLayout), (table, TableLayout)):
         survey = open_survey(check(layout, data | {"labels": None}), CLASSES)

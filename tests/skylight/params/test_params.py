@@ -39,7 +39,7 @@ def test_the_file_in_the_repository_is_valid():
         ("epochs: 60 ", "epoch: 60 ", "periodic.train.epoch: unknown key (known here: "),
         ("test_fraction: 0.2", "test_fraction: 1", "periodic.train.test_fraction: must be less than 1"),
         ("sampling: none", "sampling: all", "periodic.train.sampling: must be one of 'none', 'smote'"),
-        ("layout: crts", "layout: tess", "periodic.data: must be a section whose 'layout' is one of"),
+        ("layout: crts", "layout: tess", "periodic.data.layout: must be one of 'crts', 'files', 'table', got 'tess'"),
         ("layout: crts", "layot: crts", "periodic.data: must be a section with a key 'layout'"),
         ("  simulate:\n", "  simulate: 3\n  simulat:\n", "periodic.simulate: must be a section of keys, got 3"),
         ("dm_edges: [-8,", "dm_edges: [9,", "periodic.dmdt.dm_edges: edges must ascend"),

@@ -47,6 +47,21 @@ def test_numbers_are_read_from_the_file_and_a_missing_one_is_a_dash(chapter):
     ]
 
 
+def test_what_needs_a_setting_is_left_out_without_it(tmp_path):
+    """The outputs of an earlier run with other settings may still be there."""
+    text = GOOD.replace("key: forest.accuracy", "key: forest.accuracy, needs: stars.surveys.ptf") % "a.json"
+    (tmp_path / "report.yaml").write_text(text + "parts: [{title: Others, needs: stars.surveys}, {title: All}]\n")
+    chapter = read_chapter(tmp_path / "report.yaml")
+
+    def left(stars: dict) -> tuple[int, list[str]]:
+        found = chapter.with_settings({"stars": stars})
+        return len(found.tables[0].rows), [part.title for part in found.parts]
+
+    assert left({"surveys": {"ptf": {"path": "x"}}}) == (3, ["Others", "All"])
+    assert left({"surveys": {"ztf": {"path": "x"}}}) == (2, ["Others", "All"])
+    assert left({"surveys": {}}) == left({}) == (2, ["All"])
+
+
 def test_a_number_of_a_csv_table_is_found_by_row_and_column(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("model,metric,value\nsaliency,r,0.76\ncontrol,r,0.59\ncontrol,note,\n")
