@@ -5,6 +5,7 @@ itself a convolution, with the flipped kernel. The backward passes of this modul
 """
 
 import contextlib
+import re
 
 import tensorflow as tf
 
@@ -45,7 +46,8 @@ def _cut(of: tf.Tensor) -> str:
         floats = [each for each in op.outputs if each.dtype.is_floating]
         constant = op.type in ("Shape", "Size", "Rank", "ZerosLike", "OnesLike")  # sizes only, of no value
         if not constant and (not floats or tf.gradients(floats, of)[0] is None):
-            return op.name.split("/")[-2] if "/" in op.name else op.name
+            *scopes, own = op.name.split("/")
+            return re.sub(r"_\d+$", "", scopes[-1]) if len(scopes) > 1 else own  # Keras numbers each call of a layer
         reached.add(op.name)
     return of.op.name
 

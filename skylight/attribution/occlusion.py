@@ -336,7 +336,7 @@ def _inside(indices: list, starts: list, patch: tuple[int, ...]):
 
 
 def _occluded(model: keras.Model, score: Score, patch, stride, counts: tuple[int, ...]) -> Callable:
-    """Compile value, images, classes, rows (B,), windows (B,) -> scores (B,) with window number ``windows`` occluded."""
+    """Compile value, images, classes, rows (B,), windows (B,) -> scores (B,) with these windows occluded."""
     network = score_model(model)
     local = local_layers(network, patch)
 

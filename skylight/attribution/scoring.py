@@ -4,6 +4,7 @@ Every method explains one number for each image, its `Score`. The score is compu
 last softmax or sigmoid (`score_model`).
 """
 
+import re
 import types
 import weakref
 from collections import deque
@@ -22,6 +23,9 @@ from skylight.errors import InputError
 BATCH_SIZE = 32  # images per batch, the default of most methods
 
 SCORES = ("logit", "log_odds", "probability")
+_COMPILED = re.compile(r"calls to <function _?\w+\.<locals>\.(run|propagate) .* triggered tf.function retracing")
+tf.get_logger().addFilter(lambda record: not _COMPILED.search(record.getMessage()))  # once per model, rule and score
+
 KEPT = 32
 """Number of results that are kept per model: a compiled function takes 2 to 3 MB."""
 _made: weakref.WeakKeyDictionary[keras.Model, tuple[tuple, dict]] = weakref.WeakKeyDictionary()
@@ -36,6 +40,7 @@ def cached_per_model(model: keras.Model, make: Callable[..., Any], *options: Any
     ``make`` must be a function of a module, not a lambda; ``options`` must be hashable. The result must not refer to
     ``model`` itself, which would then never be freed. It may refer to its `score_model` or `output_model`.
     """
+    _refuse_no_model(model)
     structure = _structure(model)
     known, made = _made.get(model, (None, {}))
     if known != structure:
@@ -49,13 +54,11 @@ def cached_per_model(model: keras.Model, make: Callable[..., Any], *options: Any
     return result
 
 
-def _structure(model: keras.Model) -> tuple | None:
+def _structure(model: keras.Model) -> tuple:
     """Return what a compiled function depends on besides the weights: layers, their settings, and how they connect."""
-    if not isinstance(model, keras.Model):
-        return None
-    ends = (getattr(model, "_functional", None) or model, getattr(model, "_layers", None))
+    graph = weakref.ref(getattr(model, "_functional", None) or model)  # a Sequential model makes a new one if it grows
     layers = [(weakref.ref(layer), *map(_setting, vars(layer).items())) for layer in model._flatten_layers()]
-    return id(ends[0]), tuple(layers)
+    return graph, tuple(layers)
 
 
 def _setting(item: tuple[str, Any]) -> tuple | None:
@@ -357,10 +360,14 @@ def _outputs(model: keras.Model) -> int:
     return _ends(model)[1].shape[1]
 
 
-def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-    """Return the input and the output of a functional model that has one of each."""
+def _refuse_no_model(model: Any) -> None:
     if not isinstance(model, keras.Model):
         raise InputError(f"model: must be a functional Keras model, got {type(model).__name__} {str(model)[:60]!r}")
+
+
+def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Return the input and the output of a functional model that has one of each."""
+    _refuse_no_model(model)
     name = model.name
     try:
         inputs, outputs = model.inputs, model.outputs

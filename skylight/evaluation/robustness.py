@@ -19,8 +19,8 @@ def relative_changes(
     """Compute the relative changes of maps under small noise: ||map(x + d) - map(x)|| / ||map(x)||, d uniform noise.
 
     Their mean over the copies is the average sensitivity (Bhatt et al. 2020, arXiv:2005.00631). Their maximum is the
-    estimate of max-sensitivity by sampling (Yeh et al. 2019, arXiv:1901.09392, section 4), which grows with the number of
-    copies. The tests compare both with ``AvgSensitivity`` and ``MaxSensitivity`` of Quantus, which draw noise
+    estimate of max-sensitivity by sampling (Yeh et al. 2019, arXiv:1901.09392, section 4), which grows with the number
+    of copies. The tests compare both with ``AvgSensitivity`` and ``MaxSensitivity`` of Quantus, which draw noise
     from NumPy's global generator in units of the input, and reject maps that are 0 everywhere.
 
     Parameters

@@ -1,13 +1,14 @@
 """Canonizers (zennit's term): rewrite a network before LRP is applied, without a change of what it computes.
 
-Normalisations are folded into a neighbouring linear layer (`fold`); the two kernels of a separable convolution are merged
-(`merge`).
+Normalisations are folded into a neighbouring linear layer (`fold`); the two kernels of a separable convolution are
+merged (`merge`).
 
 Batch normalisation multiplies every channel by a scale and adds an offset (Ioffe & Szegedy 2015). If it follows a dense
 layer or a convolution, w x + b becomes (scale w) x + (scale b + offset). If it precedes one, w x + b becomes
 (w scale) x + (b + w offset). LRP then sees one affine map instead of two, and the map of relevance does not depend on
-whether the network has separate normalisation layers or none. ``Rescaling`` and ``Normalization`` of the input are folded in the same
-way: at mid-grey an affine map x / 127.5 - 1 is near 0, and the shares of x and of the offset, over their sum, explode.
+whether the network has separate normalisation layers or none. ``Rescaling`` and ``Normalization`` of
+the input are folded in the same way: at mid-grey an affine map x / 127.5 - 1 is near 0, and the shares of x and of the
+offset, over their sum, explode.
 """
 
 import collections
@@ -122,8 +123,8 @@ def _folded_after(step: Step, normalization: Step, way: list[Rearrange]) -> Line
 def merge(graph: Graph, rules: list[Rule]) -> tuple[Graph, list[Rule]]:
     """Merge the depthwise and the pointwise kernel of each separable convolution, which have nothing between them.
 
-    A rule that treats weights by their signs or sizes, applied to one kernel and then to the other, loses relevance: the
-    outputs of the depthwise one have either sign. The merged kernel is k_hwio = sum_m d_hwim p_(im)o. `Epsilon` and
+    A rule that treats weights by their signs or sizes, applied to one kernel and then to the other, loses relevance:
+    the outputs of the depthwise one have either sign. The merged kernel is k_hwio = sum_m d_hwim p_(im)o. `Epsilon` and
     `Simple` distribute the same relevance through two kernels as through the merged one, so they keep the two.
     """
     steps, kept = [], []
