@@ -424,7 +424,7 @@ def test_something_that_is_no_model_is_one_line(method, model):
 def test_text_for_images_and_a_fixed_batch_are_one_line():
     with pytest.raises(InputError, match=r"^inputs: must be an array of numbers, got str 'stamps.npy'$"):
         gradient_x_input(_small(), "stamps.npy", 0)
-    with pytest.raises(InputError, match="takes batches of 8 only[^\n]*$"):
+    with pytest.raises(InputError, match=r"takes batches of 8 only[^\n]*$"):
         gradient_x_input(_small(batch_shape=(8, 6, 6, 1)), np.zeros((8, 6, 6, 1)), 0)
 
 
