@@ -268,7 +268,8 @@ def _signature(shape: tuple[int, ...]) -> list[tf.TensorSpec]:
 
 def _dtype(model: keras.Model) -> tf.DType:
     """Return the dtype of the model's weights, which LRP computes in."""
-    return tf.as_dtype(model.variables[0].dtype if model.variables else "float32")
+    floats = [each.dtype for each in model.variables if keras.backend.is_float_dtype(each.dtype)]  # seeds are integers
+    return tf.as_dtype(floats[0] if floats else "float32")
 
 
 def propagation(graph: Graph, rules: list[Rule], score: Score, dtype: tf.DType) -> Callable:
