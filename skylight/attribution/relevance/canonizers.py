@@ -114,7 +114,10 @@ def _folded_after(step: Step, normalization: Step, way: list[Rearrange]) -> Line
             everywhere = part.function(everywhere)  # padding receives none of it
         everywhere = tf.reshape(everywhere, (1, *step.shape[1:]))
         if len(step.shape) == 2:  # a dense layer, which may see a flattened image
-            scale = tf.reshape(tf.broadcast_to(scale, (1, *normalization.shape[1:])), [-1])
+            scale = tf.broadcast_to(scale, (1, *normalization.shape[1:]))
+            for part in way:
+                scale = part.function(scale)
+            scale = tf.reshape(scale, [-1])
         return kernel * scale[:, None], bias + linear.transform(everywhere, kernel)
 
     return replace(linear, weights=weights)

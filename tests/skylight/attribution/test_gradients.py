@@ -166,14 +166,14 @@ def test_integrated_gradients_say_when_they_have_not_converged_and_auto_converge
     model = keras.Model(image, layers.Rescaling(1.0)(x))
     ones = np.ones((1, 4, 4, 1), np.float32)
     with pytest.warns(UserWarning, match="1 of 1 maps have not converged with 2 steps"):
-        integrated_gradients(model, ones, 0, steps=2, score="probability")
+        integrated_gradients(model, ones, 1, steps=2, score="probability")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        maps = integrated_gradients(model, ones, 0, steps="auto", score="probability")
+        maps = integrated_gradients(model, ones, 1, steps="auto", score="probability")
     change = np.subtract(*model.predict(np.concatenate([ones, 0 * ones]), verbose=0)[:, 0])
     assert abs(maps.sum() - change) <= 0.05 * abs(change)
     with pytest.raises(InputError, match="steps: must be at least 1, or 'auto', got 'many'"):
-        integrated_gradients(model, ones, 0, steps="many")
+        integrated_gradients(model, ones, 1, steps="many")
 
 
 @pytest.mark.parametrize("method", [saliency, smoothgrad, integrated_gradients])

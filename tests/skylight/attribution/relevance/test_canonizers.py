@@ -162,7 +162,7 @@ def test_rescaling_and_normalisation_at_mid_grey_are_folded_into_the_next_layer(
     with tf.GradientTape() as tape:
         pixels = tf.constant(images)
         tape.watch(pixels)
-        logit = model(pixels)[:, 0]
+        logit = model(pixels, training=False)[:, 0]
     expected = images * tape.gradient(logit, pixels).numpy()  # LRP-0 of an affine network: the weights times the pixels
     found = lrp(model, images, 0, rule="simple")
     assert np.allclose(found, expected, atol=1e-3 * np.abs(expected).max())
