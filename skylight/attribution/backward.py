@@ -5,8 +5,11 @@ itself a convolution, with the flipped kernel. The backward passes of this modul
 """
 
 import contextlib
+import re
 
 import tensorflow as tf
+
+from skylight.errors import InputError
 
 
 def cheap_gradients() -> contextlib.AbstractContextManager:
@@ -21,8 +24,32 @@ def cheap_gradients() -> contextlib.AbstractContextManager:
 
 
 def gradient(score: tf.Tensor, of: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of the summed score with respect to ``of``; 0 where they are not connected."""
-    return tf.gradients(score, of, unconnected_gradients=tf.UnconnectedGradients.ZERO)[0]
+    """Return the gradient of the summed score with respect to ``of``.
+
+    Raises
+    ------
+    InputError
+        If there is none, because a layer rounds or casts to whole numbers: all maps would be 0. It names the layer.
+    """
+    (found,) = tf.gradients(score, of)
+    if found is None:
+        raise InputError(f"layer {_cut(of)}: has no gradient (rounding, whole numbers or stop_gradient)")
+    return found
+
+
+def _cut(of: tf.Tensor) -> str:
+    """Return the name of the layer of the first operation that depends on a tensor and has no gradient for it."""
+    reached = {of.op.name}
+    for op in of.graph.get_operations():
+        if not any(each.op.name in reached for each in op.inputs) or not op.outputs:
+            continue
+        floats = [each for each in op.outputs if each.dtype.is_floating]
+        constant = op.type in ("Shape", "Size", "Rank", "ZerosLike", "OnesLike")  # sizes only, of no value
+        if not constant and (not floats or tf.gradients(floats, of)[0] is None):
+            *scopes, own = op.name.split("/")
+            return re.sub(r"_\d+$", "", scopes[-1]) if len(scopes) > 1 else own  # Keras numbers each call of a layer
+        reached.add(op.name)
+    return of.op.name
 
 
 @tf.RegisterGradient("SkylightConv2D")

@@ -471,7 +471,7 @@ def _compiled(model: keras.Model, score: Score, combine: Callable, layer: str) -
     """Compile images (B, ..., C), classes (B, 2) -> maps (B, ..., 1)."""
     network = with_layer(model, layer)
 
-    @tf.function(input_signature=[images_spec(model), CLASSES])
+    @tf.function(input_signature=[images_spec(model), CLASSES], autograph=False)
     def run(images, classes):
         with cheap_gradients():
             activations, logits = network(images)
@@ -485,7 +485,7 @@ def _principal(model: keras.Model, layer: str) -> Callable:
     """Compile images (B, ..., C) -> maps (B, ..., 1)."""
     network = with_layer(model, layer)
 
-    @tf.function(input_signature=[images_spec(model)])
+    @tf.function(input_signature=[images_spec(model)], autograph=False)
     def run(images):
         activations, _ = network(images)
         shape = tf.shape(activations)
@@ -522,7 +522,7 @@ def _activations(model: keras.Model, layer: str) -> Callable:
     """Compile images (B, ..., C) -> activations (B, k, ...), channels first."""
     network = with_layer(model, layer)
 
-    @tf.function(input_signature=[images_spec(model)])
+    @tf.function(input_signature=[images_spec(model)], autograph=False)
     def run(images):
         activations, _ = network(images)
         return tf.transpose(activations, [0, activations.shape.rank - 1, *_positions(activations)])
@@ -534,7 +534,10 @@ def _masked_scores(model: keras.Model, score: Score, layer: str) -> Callable:
     """Compile images (n, ...), activations (n, k, ...), classes (n, 2), rows, channels -> scores of masked images."""
     logits = score_model(model)
 
-    @tf.function(input_signature=[images_spec(model), _activations_spec(model, layer), CLASSES, NUMBERS, NUMBERS])
+    @tf.function(
+        input_signature=[images_spec(model), _activations_spec(model, layer), CLASSES, NUMBERS, NUMBERS],
+        autograph=False,
+    )
     def run(images, activations, classes, rows, channels):
         images = tf.gather(images, rows)
         masks = _resized(tf.gather_nd(activations, tf.stack([rows, channels], axis=1))[..., None], images)
@@ -553,7 +556,10 @@ def _ablated_scores(model: keras.Model, score: Score, layer: str) -> Callable:
     """
     network = with_layer(model, layer)
 
-    @tf.function(input_signature=[images_spec(model), _activations_spec(model, layer), CLASSES, NUMBERS, NUMBERS])
+    @tf.function(
+        input_signature=[images_spec(model), _activations_spec(model, layer), CLASSES, NUMBERS, NUMBERS],
+        autograph=False,
+    )
     def run(images, activations, classes, rows, channels):
         kept = tf.one_hot(channels, activations.shape[1], on_value=0.0, off_value=1.0)
         ablated = tf.gather(tf.transpose(activations, [0, *range(2, activations.shape.rank), 1]), rows)

@@ -1,5 +1,6 @@
 """Methods that use one or many gradients of the score with respect to the inputs."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -225,7 +226,7 @@ def integrated_gradients(
     targets: Any = None,
     *,
     baseline: float | np.ndarray = 0.0,
-    steps: int = 50,
+    steps: int | str = 50,
     score: str | None = None,
     against: Any = None,
     batch_size: int = BATCH_SIZE,
@@ -249,8 +250,10 @@ def integrated_gradients(
         Class to compare with: explain the logit of the target minus the logit of this class.
     baseline : float or array
         Where the line starts: a constant image, one image (H, W, C), or one for each input (N, H, W, C).
-    steps : int
-        Number of points on the line. `completeness_gap` measures whether they are enough.
+    steps : int or "auto"
+        Number of points on the line. A map has converged where its `completeness_gap` is at most `TOLERANCE` of the
+        change of the score. With ``"auto"`` the number starts at `FEWEST_STEPS` and is doubled, for the maps that have
+        not converged, up to `MOST_STEPS`.
     batch_size : int
         Number of points per batch.
 
@@ -259,22 +262,69 @@ def integrated_gradients(
     array
         (N, H, W, C) float32; each map sums to the score of the input minus that of the baseline, up to the gap.
 
+    Warns
+    -----
+    UserWarning
+        If a map has not converged. It says how many have not, and by how much the worst one misses.
+
     Raises
     ------
     InputError
-        If steps is below 1, or the model, inputs, targets or baseline are invalid.
+        If steps is below 1 or another word, or the model, inputs, targets or baseline are invalid.
     """
-    if steps < 1:
-        raise InputError(f"steps: must be at least 1, got {steps}")
+    if steps != "auto" and (isinstance(steps, str) or steps < 1):
+        raise InputError(f"steps: must be at least 1, or 'auto', got {steps!r}")
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
     start = resolve_baseline(inputs, baseline)
-    run = cached_per_model(model, _path_gradients, kind, steps)
-    total = np.zeros_like(inputs)
-    for rows, _, sums in over_variants(
-        run, inputs, start, classes, variants=steps, batch_size=batch_size, label="integrated_gradients"
-    ):
-        total[rows] += sums
-    return (inputs - start) * total / np.float32(steps)
+    compiled = cached_per_model(model, _path_gradients, kind)
+
+    def maps_of(some: np.ndarray, points: int) -> np.ndarray:
+        total = np.zeros_like(inputs[some])
+        for rows, _, sums in over_variants(
+            lambda *batch: compiled(np.float32(points), *batch),
+            *(inputs[some], start[some], classes[some]),
+            variants=points,
+            batch_size=batch_size,
+            label="integrated_gradients",
+        ):
+            total[rows] += sums
+        return (inputs[some] - start[some]) * total / np.float32(points)
+
+    here, there = _ends_of_path(model, kind, inputs, start, classes, batch_size)
+    points = FEWEST_STEPS if steps == "auto" else steps
+    maps = maps_of(np.arange(len(inputs)), points)
+    off = _relative_gaps(maps, here, there)
+    while steps == "auto" and points < MOST_STEPS and (off > TOLERANCE).any():
+        points *= 2
+        open_ones = np.flatnonzero(off > TOLERANCE)
+        maps[open_ones] = maps_of(open_ones, points)
+        off = _relative_gaps(maps, here, there)
+    if (off > TOLERANCE).any():
+        warnings.warn(
+            f"integrated_gradients: {np.sum(off > TOLERANCE)} of {len(maps)} maps have not converged with {points} "
+            f"steps; the sum of the worst one misses the change of the score by {off.max():.0%} of it",
+            stacklevel=3,
+        )
+    return maps
+
+
+TOLERANCE = 0.05
+"""A map of integrated gradients has converged if its sum misses the change of the score by at most this share of it."""
+FEWEST_STEPS, MOST_STEPS = 32, 1024
+
+
+def _ends_of_path(model, score: Score, inputs, start, classes, batch_size) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores (N,) of the inputs and of their baselines."""
+    run = cached_per_model(model, scores_of, score)
+    return tuple(over_batches(run, images, classes, batch_size=batch_size) for images in (inputs, start))
+
+
+def _relative_gaps(maps: np.ndarray, here: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Return how far the sum of each map is from the change of the score, as a share of it."""
+    sums = maps.sum(axis=tuple(range(1, maps.ndim)), dtype=np.float64)
+    change = here.astype(np.float64) - there
+    rounding = 1e-4 * (np.abs(here) + np.abs(there)) + 1e-12  # a smaller change is rounding
+    return np.abs(change - sums) / np.maximum(np.abs(change), rounding)
 
 
 @takes_several_inputs(jointly)
@@ -309,11 +359,7 @@ def completeness_gap(
         If the model, inputs, targets or baseline are invalid.
     """
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size)
-    run = cached_per_model(model, scores_of, kind)
-    here, there = (
-        over_batches(run, images, classes, batch_size=batch_size)
-        for images in (inputs, resolve_baseline(inputs, baseline))
-    )
+    here, there = _ends_of_path(model, kind, inputs, resolve_baseline(inputs, baseline), classes, batch_size)
     return here - there - maps.sum(axis=tuple(range(1, maps.ndim)))
 
 
@@ -327,7 +373,7 @@ def _gradient(model: keras.Model, score: Score) -> Callable:
     """Compile images (B, H, W, C), classes (B, 2) -> gradients (B, H, W, C)."""
     logits = score_model(model)
 
-    @tf.function(input_signature=[images_spec(model), CLASSES])
+    @tf.function(input_signature=[images_spec(model), CLASSES], autograph=False)
     def run(images, classes):
         return score_gradient(logits, score, images, classes)
 
@@ -373,7 +419,7 @@ def _noisy_gradients(model: keras.Model, score: Score, statistic: Callable) -> C
     spreads = tf.TensorSpec([None] * images.shape.rank)
     seed, firsts = tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.int64)
 
-    @tf.function(input_signature=[seed, images, spreads, firsts, CLASSES, NUMBERS, NUMBERS])
+    @tf.function(input_signature=[seed, images, spreads, firsts, CLASSES, NUMBERS, NUMBERS], autograph=False)
     def run(seed, images, spread, firsts, classes, rows, samples):
         noise = tf.map_fn(
             lambda copy: tf.random.stateless_normal(tf.shape(images)[1:], tf.stack([seed, copy])),
@@ -392,12 +438,15 @@ def _moments(gradients: tf.Tensor) -> tf.Tensor:
     return tf.stack([gradients, gradients**2], axis=-1)
 
 
-def _path_gradients(model: keras.Model, score: Score, steps: int) -> Callable:
-    """Compile images, starts (k, ...), classes (k, 2), rows, points -> sums of the gradients by image."""
+def _path_gradients(model: keras.Model, score: Score) -> Callable:
+    """Compile steps, images, starts (k, ...), classes (k, 2), rows, points -> sums of the gradients by image."""
     logits = score_model(model)
 
-    @tf.function(input_signature=[images_spec(model), images_spec(model), CLASSES, NUMBERS, NUMBERS])
-    def run(images, starts, classes, rows, points):
+    @tf.function(
+        input_signature=[tf.TensorSpec([]), images_spec(model), images_spec(model), CLASSES, NUMBERS, NUMBERS],
+        autograph=False,
+    )
+    def run(steps, images, starts, classes, rows, points):
         along = (tf.cast(points, tf.float32) + 0.5) / steps
         along = tf.reshape(along, [-1] + [1] * (images.shape.rank - 1))
         images, starts, classes = (tf.gather(some, rows) for some in (images, starts, classes))

@@ -5,6 +5,7 @@ are part of a compiled function.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -297,9 +298,9 @@ def _drops(model, inputs, classes, score, patch, stride, value, batch_size, labe
     if isinstance(model, keras.Model):
         compiled = cached_per_model(model, scores_of, score)
         intact = over_batches(compiled, inputs, classes, batch_size=batch_size, label=label)
-        run = cached_per_model(model, _occluded, score, patch, stride, counts, float(value))
+        run = cached_per_model(model, _occluded, score, patch, stride, counts)
         for _, some, answers in over_variants(
-            run, inputs, classes, variants=windows, batch_size=batch_size, label=label
+            partial(run, np.float32(value)), inputs, classes, variants=windows, batch_size=batch_size, label=label
         ):
             flat[some] = answers
     else:
@@ -334,13 +335,13 @@ def _inside(indices: list, starts: list, patch: tuple[int, ...]):
     return inside[0][:, :, None, None] & inside[1][:, None, :, None]
 
 
-def _occluded(model: keras.Model, score: Score, patch, stride, counts: tuple[int, ...], value: float) -> Callable:
-    """Compile images, classes, rows (B,), windows (B,) -> scores (B,) with window number ``windows`` occluded."""
+def _occluded(model: keras.Model, score: Score, patch, stride, counts: tuple[int, ...]) -> Callable:
+    """Compile value, images, classes, rows (B,), windows (B,) -> scores (B,) with these windows occluded."""
     network = score_model(model)
     local = local_layers(network, patch)
 
-    @tf.function(input_signature=[images_spec(model), CLASSES, NUMBERS, NUMBERS])
-    def run(images, classes, rows, windows):
+    @tf.function(input_signature=[tf.TensorSpec([]), images_spec(model), CLASSES, NUMBERS, NUMBERS])
+    def run(value, images, classes, rows, windows):
         firsts = _starts(windows, counts, stride)
 
         def occlude(pixels, indices):

@@ -4,6 +4,8 @@ Every method explains one number for each image, its `Score`. The score is compu
 last softmax or sigmoid (`score_model`).
 """
 
+import re
+import types
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,20 +23,56 @@ from skylight.errors import InputError
 BATCH_SIZE = 32  # images per batch, the default of most methods
 
 SCORES = ("logit", "log_odds", "probability")
-_made: weakref.WeakKeyDictionary[keras.Model, dict] = weakref.WeakKeyDictionary()
+_COMPILED = re.compile(r"calls to <function _?\w+\.<locals>\.(run|propagate) .* triggered tf.function retracing")
+tf.get_logger().addFilter(lambda record: not _COMPILED.search(record.getMessage()))  # once per model, rule and score
+
+KEPT = 32
+"""Number of results that are kept per model: a compiled function takes 2 to 3 MB."""
+_made: weakref.WeakKeyDictionary[keras.Model, tuple[tuple, dict]] = weakref.WeakKeyDictionary()
 
 
 def cached_per_model(model: keras.Model, make: Callable[..., Any], *options: Any) -> Any:
     """Return ``make(model, *options)``, computed at the first call and kept for as long as ``model`` exists.
 
+    Only the `KEPT` results that were used last are kept. If the structure of the model changes (another activation of a
+    layer, one more layer in a Sequential model), nothing is kept: compiled functions would compute the old network.
+
     ``make`` must be a function of a module, not a lambda; ``options`` must be hashable. The result must not refer to
     ``model`` itself, which would then never be freed. It may refer to its `score_model` or `output_model`.
     """
-    made = _made.setdefault(model, {})
+    _refuse_no_model(model)
+    structure = _structure(model)
+    known, made = _made.get(model, (None, {}))
+    if known != structure:
+        made = {}
+        _made[model] = structure, made
     key = (make, *options)
-    if key not in made:
-        made[key] = make(model, *options)
-    return made[key]
+    result = made.pop(key) if key in made else make(model, *options)
+    made[key] = result  # the last one used is the last one in the dict
+    while len(made) > KEPT:
+        made.pop(next(iter(made)), None)
+    return result
+
+
+def _structure(model: keras.Model) -> tuple:
+    """Return what a compiled function depends on besides the weights: layers, their settings, and how they connect."""
+    graph = weakref.ref(getattr(model, "_functional", None) or model)  # a Sequential model makes a new one if it grows
+    layers = [(weakref.ref(layer), *map(_setting, vars(layer).items())) for layer in model._flatten_layers()]
+    return graph, tuple(layers)
+
+
+def _setting(item: tuple[str, Any]) -> tuple | None:
+    """Return a setting of a layer: a number, a word or a function; None for its internal state."""
+    name, value = item
+    if name.startswith("_") or name == "built":
+        return None
+    if isinstance(value, str | int | float | None):
+        return name, value
+    if isinstance(value, tuple):
+        return name, repr(value)
+    if isinstance(value, types.FunctionType | keras.Layer):
+        return name, weakref.ref(value)  # an id may be that of another function later
+    return None
 
 
 @dataclass(frozen=True)
@@ -322,9 +360,15 @@ def _outputs(model: keras.Model) -> int:
     return _ends(model)[1].shape[1]
 
 
+def _refuse_no_model(model: Any) -> None:
+    if not isinstance(model, keras.Model):
+        raise InputError(f"model: must be a functional Keras model, got {type(model).__name__} {str(model)[:60]!r}")
+
+
 def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """Return the input and the output of a functional model that has one of each."""
-    name = getattr(model, "name", repr(model))
+    _refuse_no_model(model)
+    name = model.name
     try:
         inputs, outputs = model.inputs, model.outputs
     except AttributeError:
@@ -337,6 +381,11 @@ def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         raise InputError(f"model {name}: must have one input and one output, got {counts}{advice}")
     if len(outputs[0].shape) != 2:
         raise InputError(f"model {name}: the output must have shape (N, K), got {outputs[0].shape}")
+    if inputs[0].shape[0] is not None:
+        raise InputError(
+            f"model {name}: takes batches of {inputs[0].shape[0]} only; build it with shape={inputs[0].shape[1:]} "
+            "instead of batch_shape"
+        )
     return inputs[0], outputs[0]
 
 
@@ -365,11 +414,6 @@ def clone_layer(layer: keras.Layer, **changes: Any) -> keras.Layer:
     return copy
 
 
-def clone_model_with(model: keras.Model, swap: Callable[[keras.Layer], keras.Layer]) -> keras.Model:
-    """Copy the score model of ``model``, each layer replaced by ``swap(layer)``: a `clone_layer` or another layer."""
-    return keras.models.clone_model(score_model(model), clone_function=swap, recursive=True)
-
-
 def resolve_inputs(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
     """Return ``inputs`` as float32 of shape (N, *input shape of the model).
 
@@ -389,7 +433,12 @@ def as_input(name: str, inputs: np.ndarray, expected: tuple[int | None, ...], ow
     InputError
         If it has another shape, or a value is NaN or infinite.
     """
-    inputs = np.asarray(inputs, dtype=np.float32)
+    try:
+        inputs = np.asarray(inputs, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{name}: must be an array of numbers, got {type(inputs).__name__} {str(inputs)[:40]!r}"
+        ) from None
     fits = len(inputs.shape) == len(expected) and all(
         want in (None, got) for want, got in zip(expected[1:], inputs.shape[1:], strict=True)
     )

@@ -31,6 +31,7 @@ from skylight.attribution.scoring import (
     refuse_not_finite,
     resolve,
     resolve_baseline,
+    resolve_targets,
     score_model,
 )
 from skylight.errors import InputError
@@ -291,6 +292,11 @@ def _with_others_held(
             maps.append(method(network, array[row], classes[row, 0], against=against, **options))
     maps = np.concatenate(maps)
     return maps.reshape(own.shape) if own.ndim < 3 else maps
+
+
+def targets_of(model: keras.Model, inputs: Inputs, targets: Any) -> np.ndarray:
+    """Return the class (N,) to explain for each object; ``None`` is the predicted one."""
+    return resolve_targets(cached_per_model(model, packed, inputs.shapes), _pack(inputs.arrays), targets)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from skylight.attribution.scoring import (
     clone_layer,
     images_spec,
     over_variants,
+    refuse_not_finite,
     resolve,
     score_model,
 )
@@ -107,13 +108,14 @@ def deep_shap(
     run = cached_per_model(model, _deeplift, kind)
     at_once = min(len(references), max(1, round(batch_size**0.5)))
     maps = np.zeros_like(inputs)
-    owed = np.zeros(len(inputs))
+    owed, sizes = np.zeros(len(inputs)), np.zeros(len(inputs))
     for some in batches(len(inputs), max(1, batch_size // at_once), "deep_shap"):
         for first in range(0, len(references), at_once):
-            contributions, differences = run(inputs[some], classes[some], references[first : first + at_once])
+            contributions, differences, size = run(inputs[some], classes[some], references[first : first + at_once])
             maps[some] += contributions.numpy() / len(references)
             owed[some] += differences.numpy() / len(references)
-    _check_completeness(model, maps, owed)
+            sizes[some] += size.numpy() / len(references)
+    _check_completeness(model, maps, owed, sizes)
     return maps
 
 
@@ -126,17 +128,20 @@ def resolve_background(inputs: np.ndarray, background: float | np.ndarray) -> np
         If it is neither, or has no images.
     """
     if np.ndim(background) == 0:
+        refuse_not_finite("background", np.asarray(background, np.float32))
         return np.full((1, *inputs.shape[1:]), background, np.float32)
     background = np.asarray(background, np.float32)
+    refuse_not_finite("background", background)
     if background.shape[1:] != inputs.shape[1:] or not len(background):
         raise InputError(f"background: must be a number or images like the inputs, got {background.shape}")
     return background
 
 
-def _check_completeness(model: keras.Model, maps: np.ndarray, owed: np.ndarray) -> None:
+def _check_completeness(model: keras.Model, maps: np.ndarray, owed: np.ndarray, sizes: np.ndarray) -> None:
+    """Refuse maps that do not sum to the differences of the scores, relative to these and to the size of the scores."""
     axes = tuple(range(1, maps.ndim))
     off = np.abs(maps.sum(axis=axes, dtype=np.float64) - owed)
-    allowed = 1e-3 * (1 + np.abs(owed) + np.abs(maps).sum(axis=axes))
+    allowed = 1e-3 * (np.abs(owed) + np.abs(maps).sum(axis=axes)) + 1e-5 * sizes + 1e-12
     if not np.all(off <= allowed):
         kinds = sorted({type(layer).__name__ for layer in score_model(model).layers})
         raise InputError(
@@ -146,9 +151,10 @@ def _check_completeness(model: keras.Model, maps: np.ndarray, owed: np.ndarray) 
 
 
 def _deeplift(model: keras.Model, score: Score) -> Callable:
-    """Compile images (n, ...), classes (n, 2), references (r, ...) -> contributions (n, ...), differences (n,).
+    """Compile images (n, ...), classes (n, 2), references (r, ...) -> contributions (n, ...), differences, sizes (n,).
 
-    Both are summed over the references. The contributions of an image sum to its difference of the scores.
+    All are summed over the references. The contributions of an image sum to its difference of the scores. The size of a
+    pair is the sum of the absolute values of both scores.
     """
     steps, output = cached_per_model(model, _steps)
 
@@ -158,17 +164,17 @@ def _deeplift(model: keras.Model, score: Score) -> Callable:
         values = {0: tf.concat([images, references], axis=0)}
         for step in steps:
             values |= zip(step.outputs, step.function(*(values[number] for number in step.inputs)), strict=True)
-        start, differences = _head(score, *pairs.of(values[output]), tf.repeat(classes, pairs.r, axis=0))
+        start, *ends = _head(score, *pairs.of(values[output]), tf.repeat(classes, pairs.r, axis=0))
         with cheap_gradients():
             multipliers = _back(steps, values, pairs, {output: [start]})
         own, other = pairs.of(values[0])
-        return pairs.over_references(multipliers * (own - other)), pairs.over_references(differences)
+        return pairs.over_references(multipliers * (own - other)), *map(pairs.over_references, ends)
 
     return run
 
 
-def _head(score: Score, own: tf.Tensor, other: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the multipliers of the logits (B, K), and the differences of the scores (B,), of B pairs of logits.
+def _head(score: Score, own: tf.Tensor, other: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return the multipliers of the logits (B, K), the differences and the sizes of the scores (B,), of B pairs.
 
     The multipliers are the mean gradient of the score on the line between the two logits (Aumann & Shapley 1974), by
     quadrature. What the quadrature leaves out is added in the direction of the line, so that they are complete.
@@ -178,10 +184,15 @@ def _head(score: Score, own: tf.Tensor, other: tf.Tensor, classes: tf.Tensor) ->
     line = tf.reshape(other + places[:, None, None] * step, [-1, own.shape[1]])
     slopes = gradient(score(line, tf.tile(classes, [len(places), 1])), line)
     multipliers = tf.tensordot(weights, tf.reshape(slopes, [len(places), -1, own.shape[1]]), 1)
-    differences = score(own, classes) - score(other, classes)
+    here, there = score(own, classes), score(other, classes)
+    differences = here - there
     missing = differences - tf.reduce_sum(multipliers * step, axis=1)
     length = tf.reduce_sum(step**2, axis=1)
-    return multipliers + tf.math.divide_no_nan(missing, length)[:, None] * step, differences
+    return (
+        multipliers + tf.math.divide_no_nan(missing, length)[:, None] * step,
+        differences,
+        tf.abs(here) + tf.abs(there),
+    )
 
 
 def _quadrature(points: int) -> tuple[np.ndarray, np.ndarray]:
@@ -554,7 +565,9 @@ def _expected_gradients(model: keras.Model, score: Score) -> Callable:
     logits = score_model(model)
     draws = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.float32)
 
-    @tf.function(input_signature=[images_spec(model), CLASSES, *draws, NUMBERS, NUMBERS, images_spec(model)])
+    @tf.function(
+        input_signature=[images_spec(model), CLASSES, *draws, NUMBERS, NUMBERS, images_spec(model)], autograph=False
+    )
     def run(images, classes, choices, points, rows, samples, references):
         where = tf.stack([rows, samples], axis=1)
         other = tf.gather(references, tf.gather_nd(choices, where))

@@ -14,6 +14,7 @@ import numpy as np
 
 from skylight.attribution.orientation import turned, turned_back
 from skylight.attribution.scoring import resolve_inputs, resolve_targets, two_at_a_time
+from skylight.attribution.several_inputs import in_order, resolve_several, targets_of
 from skylight.errors import InputError
 
 SYMMETRIES = 8
@@ -39,7 +40,8 @@ def symmetrised(
     model : keras.Model
         Functional model; it is not changed.
     inputs : array
-        (N, H, H, C) square images.
+        (N, H, H, C) square images. For a model with several inputs a list or dict; all images are moved alike, and
+        inputs that are not images stay as they are.
     targets : int, array of int (N,), or None
         Class to explain: one for all images or one per image; ``None`` is the class predicted for the unmoved image.
     copies : int
@@ -63,29 +65,55 @@ def symmetrised(
     InputError
         If the images are not square, copies or shift is out of range, or the method rejects its arguments.
     """
-    inputs = resolve_inputs(model, inputs)
-    side = inputs.shape[1]
-    if side != inputs.shape[2]:
-        raise InputError(f"inputs: must be square images, got shape {inputs.shape}")
+    several = resolve_several(model, inputs) if len(getattr(model, "inputs", None) or ()) > 1 else None
+    arrays = several.arrays if several else (resolve_inputs(model, inputs),)
+    for images in arrays:
+        if (images.ndim == 4 and images.shape[1] != images.shape[2]) or (images.ndim != 4 and not several):
+            raise InputError(f"inputs: must be square images, got shape {images.shape}")
+    side = min((images.shape[1] for images in arrays if images.ndim == 4), default=0)
+    if not side:
+        raise InputError("inputs: must have square images (N, H, H, C), got none")
     if copies < 1 or copies % SYMMETRIES:
         raise InputError(f"copies: must be a multiple of {SYMMETRIES}, got {copies}")
     if not 0 <= shift < side:
         raise InputError(f"shift: must be at least 0 and less than the image's {side} pixels, got {shift}")
-    targets = resolve_targets(model, inputs, targets)
+    targets = targets_of(model, several, targets) if several else resolve_targets(model, arrays[0], targets)
 
-    def map_of(copy: int) -> np.ndarray:
+    def maps_of(copy: int) -> list[np.ndarray | None]:
         turns, reflected = divmod(copy % SYMMETRIES, 2)
         down, right = shift_of(copy, copies, shift)
         # Each copy needs its own noise; seeds 2**32 apart are not those of another call.
         own = settings | ({"seed": settings["seed"] + 2**32 * copy} if "seed" in settings else {})
-        maps = method(model, turned(shifted(inputs, down, right), turns, reflected), targets, **own)
-        return shifted_back(turned_back(maps, turns, reflected), down, right)
+        moved = [
+            turned(shifted(array, down, right), turns, reflected) if array.ndim == 4 else array for array in arrays
+        ]
+        if not several:
+            return [shifted_back(turned_back(method(model, moved[0], targets, **own), turns, reflected), down, right)]
+        maps = method(model, several.result(moved), targets, **own)
+        maps = in_order("maps", several.names, maps)
+        return [
+            shifted_back(turned_back(each, turns, reflected), down, right)
+            if array.ndim == 4 and each is not None
+            else each
+            for each, array in zip(maps, arrays, strict=True)
+        ]
 
-    total = sum(two_at_a_time(map_of, ([copy] for copy in range(copies))))
+    totals = [0] * len(arrays)
+    for maps in two_at_a_time(maps_of, ([copy] for copy in range(copies))):
+        totals = [each if each is None else total + each for total, each in zip(totals, maps, strict=True)]
+    means = [
+        total if total is None else total / (_seen(array.shape[1], copies, shift) if array.ndim == 4 else copies)
+        for total, array in zip(totals, arrays, strict=True)
+    ]
+    return several.result(means) if several else means[0]
+
+
+def _seen(side: int, copies: int, shift: int) -> np.ndarray:
+    """Return in how many copies each pixel was inside the image, at least 1: (side, side, 1)."""
     seen = np.zeros((side, side, 1), np.float32)
     for copy in range(copies):
         seen += shifted_back(np.ones((1, side, side, 1), np.float32), *shift_of(copy, copies, shift))[0]
-    return total / np.maximum(seen, 1)
+    return np.maximum(seen, 1)
 
 
 def shift_of(copy: int, copies: int, shift: int) -> tuple[int, int]:

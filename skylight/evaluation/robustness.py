@@ -1,7 +1,6 @@
 """Robustness: how much does a map change if the input changes very little?"""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,9 @@ def relative_changes(
 ) -> np.ndarray:
     """Compute the relative changes of maps under small noise: ||map(x + d) - map(x)|| / ||map(x)||, d uniform noise.
 
-    The tests compare their mean and maximum with ``AvgSensitivity`` and ``MaxSensitivity`` of Quantus, which draw noise
+    Their mean over the copies is the average sensitivity (Bhatt et al. 2020, arXiv:2005.00631). Their maximum is the
+    estimate of max-sensitivity by sampling (Yeh et al. 2019, arXiv:1901.09392, section 4), which grows with the number
+    of copies. The tests compare both with ``AvgSensitivity`` and ``MaxSensitivity`` of Quantus, which draw noise
     from NumPy's global generator in units of the input, and reject maps that are 0 everywhere.
 
     Parameters
@@ -60,49 +61,6 @@ def relative_changes(
         moved = inputs + width * random.uniform(-1, 1, inputs.shape).astype(np.float32)
         changes[:, sample] = _norms(explain(moved) - maps)
     return np.where(size > 0, changes.T / np.where(size > 0, size, 1), np.nan).T
-
-
-def average_sensitivity(
-    explain: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, maps: np.ndarray, **options: Any
-) -> np.ndarray:
-    """Compute the mean relative change of a map under small noise (Bhatt et al. 2020, arXiv:2005.00631).
-
-    Parameters
-    ----------
-    explain, inputs, maps
-        As for `relative_changes`.
-    **options
-        Keywords of `relative_changes`.
-
-    Returns
-    -------
-    array
-        (N,): 0 for a map that does not change; lower is more robust. NaN if the map is 0 everywhere.
-    """
-    return relative_changes(explain, inputs, maps, **options).mean(axis=1)
-
-
-def max_sensitivity(
-    explain: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, maps: np.ndarray, **options: Any
-) -> np.ndarray:
-    """Compute the largest relative change of a map under small noise (Yeh et al. 2019, arXiv:1901.09392, section 4).
-
-    The definition is the supremum over all noise within the width. As in the paper, it is estimated by sampling, so it
-    grows with the number of samples.
-
-    Parameters
-    ----------
-    explain, inputs, maps
-        As for `relative_changes`.
-    **options
-        Keywords of `relative_changes`.
-
-    Returns
-    -------
-    array
-        (N,), at least the average sensitivity of the same noise. NaN if the map is 0 everywhere.
-    """
-    return relative_changes(explain, inputs, maps, **options).max(axis=1)
 
 
 def _norms(maps: np.ndarray) -> np.ndarray:

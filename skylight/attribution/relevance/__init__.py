@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from skylight.attribution.relevance.canonizers import fold
+from skylight.attribution.relevance.canonizers import fold, merge
 from skylight.attribution.relevance.composites import (
     FIRST,
     PRESETS,
@@ -99,6 +99,7 @@ def lrp(
     targets: int | np.ndarray | None = None,
     *,
     rule: str | Rule | Mapping = "epsilon",
+    merge_separable: bool = True,
     score: str | None = None,
     against: int | np.ndarray | None = None,
     batch_size: int = BATCH_SIZE,
@@ -122,10 +123,15 @@ def lrp(
       rule, which then treats the window as a sum;
     - *average pooling and sums* (`Add`) have the same rule as other layers, with one exception: instead of
       ``alphabeta``, and if no rule is given, they have ``epsilon``. (The Toolbox applies ``alphabeta`` to average
-      pooling too, which multiplies the relevance by alpha after every ReLU.)
+      pooling too, which multiplies the relevance by alpha after every ReLU.) Epsilon is added to the mean; the
+      Toolbox and zennit add it to the sum of the window. ``gamma`` acts on them too; zennit passes layers without
+      weights over;
+    - *biases* are in the denominator of their own sign only in ``alphabeta``, as in the Toolbox and zennit
+      (iNNvestigate has them in both)
     - *activations* do not change relevance;
-    - *batch normalisation* is folded into the dense layer or convolution before it, or else into the one after it.
-      Elsewhere it is an affine map, whose offset is a bias. *SeparableConv2D* is two convolutions;
+    - *batch normalisation*, `Normalization` and `Rescaling` are folded into the dense layer or convolution before
+      them, or else into the one after them. Elsewhere they are affine maps, whose offset is a bias;
+    - *separable convolutions* have one merged kernel (``merge_separable``);
     - *layer, group and RMS normalisation* are affine maps, whose deviation is a constant (AttnLRP, Achtibat et al.
       2024, arXiv:2402.05602). As all maps whose single weights are not known, they have ``epsilon`` or ``simple``;
     - *products*: with ``signal``, the default, gates take no relevance. A gate is a factor that is smaller than the
@@ -157,6 +163,9 @@ def lrp(
         layers that see the image) or `WEIGHTED` (dense layers and convolutions). It may also be a pattern of layer
         names (``"block1_*"``). A pattern assigns ``alphabeta`` only to weighted layers, ``zbox`` only to the first
         layers, and rules other than ``flat`` and ``ww`` to all layers except max pooling.
+    merge_separable : bool
+        Whether the two kernels of a separable convolution are merged (`canonizers.merge`). Without it the rule is
+        applied to one and then to the other, as by zennit, and presets lose part of the relevance.
     score : str or None
         Quantity to explain, see `skylight.attribution.scoring.Score`: ``"logit"``, ``"log_odds"`` or ``"probability"``;
         ``None`` is the logit, as published.
@@ -176,7 +185,7 @@ def lrp(
         If the model is not functional or has an unsupported layer (`register` gives it a rule), or if
         inputs, targets, rule or batch size are invalid.
     """
-    inputs, classes, *how = _resolved(model, inputs, targets, rule, score, against, batch_size)
+    inputs, classes, *how = _resolved(model, inputs, targets, rule, merge_separable, score, against, batch_size)
     return over_batches(cached_per_model(model, _relevance_of_inputs, *how), inputs, classes, batch_size=batch_size)
 
 
@@ -187,6 +196,7 @@ def lrp_layerwise(
     targets: int | np.ndarray | None = None,
     *,
     rule: str | Rule | Mapping = "epsilon",
+    merge_separable: bool = True,
     score: str | None = None,
     against: int | np.ndarray | None = None,
     batch_size: int = BATCH_SIZE,
@@ -200,7 +210,7 @@ def lrp_layerwise(
         map that `lrp` returns. Layers of a nested model are named ``model/layer``, later calls of a layer ``layer:1``,
         ``layer:2``, ... Between `skylight.networks.rotation` layers, rows 4 i to 4 i + 3 belong to input i.
     """
-    inputs, classes, *how = _resolved(model, inputs, targets, rule, score, against, batch_size)
+    inputs, classes, *how = _resolved(model, inputs, targets, rule, merge_separable, score, against, batch_size)
     run = cached_per_model(model, _relevance_of_layers, *how)
     pieces = [run(inputs[batch], classes[batch]) for batch in batches(len(inputs), batch_size, "explaining")]
     pieces = pieces or [run(inputs, classes)]
@@ -208,28 +218,33 @@ def lrp_layerwise(
 
 
 def _resolved(
-    model, inputs, targets, rule, score, against, batch_size
-) -> tuple[np.ndarray, np.ndarray, Composite, tuple[int, ...], Score]:
+    model, inputs, targets, rule, merge_separable, score, against, batch_size
+) -> tuple[np.ndarray, np.ndarray, Composite, bool, tuple[int, ...], Score]:
     """Check the arguments; return inputs (N, ...), classes (N, 2), the composite, the shape of an image, the score."""
     rules = composite(rule)
     inputs, classes, kind = resolve(model, inputs, targets, score, against, batch_size, "logit")
     shape = inputs.shape[1:]
-    check_bounds(*cached_per_model(model, _plan, rules, shape), inputs)
-    return inputs, classes, rules, shape, kind
+    check_bounds(*cached_per_model(model, _plan, rules, merge_separable, shape), inputs)
+    return inputs, classes, rules, merge_separable, shape, kind
 
 
-def _plan(model: keras.Model, rules: Composite, shape: tuple[int, ...]) -> tuple[Graph, list[Rule]]:
+def _plan(
+    model: keras.Model, rules: Composite, merge_separable: bool, shape: tuple[int, ...]
+) -> tuple[Graph, list[Rule]]:
     """Return the graph of the score model for images of one shape, and the rule of each of its steps."""
     graph = walk(score_model(model))
     if None in images_spec(model).shape[1:]:
         graph = sized(graph, shape, _dtype(model))
     graph = fold(graph)
-    return graph, assign(rules, graph)
+    assigned = assign(rules, graph)
+    return merge(graph, assigned) if merge_separable else (graph, assigned)
 
 
-def _relevance_of_inputs(model: keras.Model, rules: Composite, shape: tuple[int, ...], score: Score) -> Callable:
+def _relevance_of_inputs(
+    model: keras.Model, rules: Composite, merge_separable: bool, shape: tuple[int, ...], score: Score
+) -> Callable:
     """Compile images (B, ...), classes (B, 2) -> relevances (B, ...)."""
-    propagate = propagation(*cached_per_model(model, _plan, rules, shape), score, _dtype(model))
+    propagate = propagation(*cached_per_model(model, _plan, rules, merge_separable, shape), score, _dtype(model))
 
     @tf.function(input_signature=_signature(shape), autograph=False)
     def run(images, classes):
@@ -239,9 +254,11 @@ def _relevance_of_inputs(model: keras.Model, rules: Composite, shape: tuple[int,
     return run
 
 
-def _relevance_of_layers(model: keras.Model, rules: Composite, shape: tuple[int, ...], score: Score) -> Callable:
+def _relevance_of_layers(
+    model: keras.Model, rules: Composite, merge_separable: bool, shape: tuple[int, ...], score: Score
+) -> Callable:
     """Compile images (B, ...), classes (B, 2) -> {layer name: relevances (B, ...)}."""
-    propagate = propagation(*cached_per_model(model, _plan, rules, shape), score, _dtype(model))
+    propagate = propagation(*cached_per_model(model, _plan, rules, merge_separable, shape), score, _dtype(model))
     return tf.function(propagate, input_signature=_signature(shape), autograph=False)
 
 
@@ -251,7 +268,8 @@ def _signature(shape: tuple[int, ...]) -> list[tf.TensorSpec]:
 
 def _dtype(model: keras.Model) -> tf.DType:
     """Return the dtype of the model's weights, which LRP computes in."""
-    return tf.as_dtype(model.variables[0].dtype if model.variables else "float32")
+    floats = [each.dtype for each in model.variables if keras.backend.is_float_dtype(each.dtype)]  # seeds are integers
+    return tf.as_dtype(floats[0] if floats else "float32")
 
 
 def propagation(graph: Graph, rules: list[Rule], score: Score, dtype: tf.DType) -> Callable:

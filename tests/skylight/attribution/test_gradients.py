@@ -1,9 +1,12 @@
 """Gradient methods against tf-keras-vis, against literal versions of their formulas, and against their axioms."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 from skylight.attribution import (
     completeness_gap,
@@ -153,3 +156,30 @@ def test_integrated_gradients_of_a_linear_model_need_one_step(linear, images):
 def test_wrong_options_are_errors(method, options, message, classifier, images):
     with pytest.raises(InputError, match=message):
         method(classifier, images, **options)
+
+
+def test_integrated_gradients_say_when_they_have_not_converged_and_auto_converges():
+    image = layers.Input((4, 4, 1))
+    x = layers.Dense(1, activation="sigmoid", kernel_initializer="ones")(
+        layers.Rescaling(20.0, -10.0)(layers.Flatten()(image))
+    )
+    model = keras.Model(image, layers.Rescaling(1.0)(x))
+    ones = np.ones((1, 4, 4, 1), np.float32)
+    with pytest.warns(UserWarning, match="1 of 1 maps have not converged with 2 steps"):
+        integrated_gradients(model, ones, 1, steps=2, score="probability")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        maps = integrated_gradients(model, ones, 1, steps="auto", score="probability")
+    change = np.subtract(*model.predict(np.concatenate([ones, 0 * ones]), verbose=0)[:, 0])
+    assert abs(maps.sum() - change) <= 0.05 * abs(change)
+    with pytest.raises(InputError, match="steps: must be at least 1, or 'auto', got 'many'"):
+        integrated_gradients(model, ones, 1, steps="many")
+
+
+@pytest.mark.parametrize("method", [saliency, smoothgrad, integrated_gradients])
+def test_a_cut_gradient_is_an_error_that_names_the_layer(method):
+    image = layers.Input((4, 4, 1))
+    x = layers.Lambda(lambda x: keras.ops.cast(keras.ops.cast(x, "uint8"), "float32"), name="to_bytes")(image)
+    model = keras.Model(image, layers.Dense(2, activation="softmax")(layers.Flatten()(x)))
+    with pytest.raises(InputError, match=r"^layer to_bytes: has no gradient"):
+        method(model, np.ones((1, 4, 4, 1), np.float32), 0)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from skylight.attribution import integrated_gradients, saliency
+from skylight.attribution import METHODS, gradient_x_input, integrated_gradients, saliency, scoring
 from skylight.attribution.scoring import (
     batches,
     clone_layer,
@@ -389,3 +389,66 @@ def test_a_lambda_layer_is_copied(function):
     assert copy is not layer
     assert (copy.name, copy.compute_dtype) == ("tripled", "float64")
     assert np.array_equal(copy(np.ones((1, 2))), [[3.0, 3.0]])
+
+
+def _small(activation="relu", **shape):
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input(**shape or {"shape": (6, 6, 1)})
+    x = keras.layers.Dense(5, activation=activation)(keras.layers.Flatten()(image))
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(x))
+
+
+def test_a_change_of_the_structure_after_a_call_is_noticed():
+    images = np.random.default_rng(0).normal(size=(3, 6, 6, 1)).astype(np.float32)
+    changed = _small()
+    before = gradient_x_input(changed, images, 0)
+    changed.layers[2].activation = keras.activations.tanh
+    after = gradient_x_input(changed, images, 0)
+    assert np.array_equal(after, gradient_x_input(_small("tanh"), images, 0))
+    assert not np.allclose(before, after)
+
+    growing = keras.Sequential([keras.layers.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    gradient_x_input(growing, images, 0)
+    growing.add(keras.layers.Dense(2, use_bias=False))
+    assert np.allclose(
+        gradient_x_input(growing, images, 1).sum(axis=(1, 2, 3)), growing.predict(images, verbose=0)[:, 1]
+    )
+
+
+@pytest.mark.parametrize("method", ["gradcam", "eigencam", "saliency", "lrp", "deep_shap", "blanking"])
+@pytest.mark.parametrize("model", [None, "networks/braai.keras"])
+def test_something_that_is_no_model_is_one_line(method, model):
+    with pytest.raises(InputError, match=r"^model: must be a .*Keras model[^\n]*$"):
+        METHODS[method](model, np.zeros((1, 6, 6, 1)), 0)
+
+
+def test_text_for_images_and_a_fixed_batch_are_one_line():
+    with pytest.raises(InputError, match=r"^inputs: must be an array of numbers, got str 'stamps.npy'$"):
+        gradient_x_input(_small(), "stamps.npy", 0)
+    with pytest.raises(InputError, match=r"takes batches of 8 only[^\n]*$"):
+        gradient_x_input(_small(batch_shape=(8, 6, 6, 1)), np.zeros((8, 6, 6, 1)), 0)
+
+
+@pytest.mark.slow
+def test_many_models_and_values_of_options_print_no_warning_and_are_compiled_once(capfd):
+    images = np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype(np.float32)
+    for _ in range(8):
+        METHODS["saliency"](_small(), images, 0)
+    model = _small()
+    for rule in ("simple", "epsilon", "gamma", "flat", "ww", "alphabeta", "epsilon_plus"):
+        METHODS["lrp"](model, images, 0, rule=rule)
+    METHODS["integrated_gradients"](model, images, 0, steps=100)
+    METHODS["blanking"](model, images, 0)
+    kept = len(scoring._made[model][1])
+    for value in range(3):
+        METHODS["integrated_gradients"](model, images, 0, steps=100 + value)
+        METHODS["blanking"](model, images, 0, value=value)
+    assert len(scoring._made[model][1]) == kept <= scoring.KEPT
+    for gamma in range(scoring.KEPT + 2):
+        scoring.cached_per_model(model, _kept_number, gamma)
+    assert len(scoring._made[model][1]) == scoring.KEPT
+    assert "retracing" not in capfd.readouterr().err
+
+
+def _kept_number(model, number):
+    return number

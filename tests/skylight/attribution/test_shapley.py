@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 from tensorflow.python.framework.func_graph import FuncGraph
 
-from skylight.attribution import background, deep_shap, gradient_shap, integrated_gradients
+from skylight.attribution import background, deep_shap, gradient_shap, integrated_gradients, shapley
 from skylight.attribution.engines import by_engine
 from skylight.attribution.scoring import resolve, scores_of
 from skylight.errors import InputError
@@ -391,3 +391,21 @@ def test_wrong_backgrounds_are_errors(method, classifier, images):
 def test_gradient_shap_without_samples_is_an_error(classifier, images):
     with pytest.raises(InputError, match="samples: must be at least 1, got 0"):
         gradient_shap(classifier, images, samples=0)
+
+
+def test_completeness_is_relative_to_the_score():
+    """An error of all of a small score is an error."""
+    model = keras.Sequential([layers.Input((2,)), layers.Dense(2)])
+    maps, owed, sizes = np.zeros((1, 2)), np.array([1e-4]), np.array([1e-4])
+    with pytest.raises(InputError, match="misses the score"):
+        shapley._check_completeness(model, maps, owed, sizes)
+    shapley._check_completeness(model, np.array([[0.5e-4, 0.5e-4]]), owed, sizes)
+
+
+def test_nan_in_the_background_is_named():
+    model = keras.Sequential([layers.Input((2, 2, 1)), layers.Flatten(), layers.Dense(2)])
+    background = np.zeros((3, 2, 2, 1), np.float32)
+    background[1, 0, 0] = np.nan
+    for method in (deep_shap, gradient_shap):
+        with pytest.raises(InputError, match=r"^background: image 1 has 1 value"):
+            method(model, np.zeros((1, 2, 2, 1)), 0, background=background)

@@ -109,3 +109,29 @@ def test_images_that_are_not_square_are_errors():
     model = keras.Model(image, layers.Dense(2)(layers.Flatten()(image)))
     with pytest.raises(InputError, match=r"square.*\(1, 4, 5, 1\)"):
         symmetrised(saliency, model, np.zeros((1, 4, 5, 1), np.float32), 0)
+
+
+def test_images_of_a_model_with_several_inputs_are_moved_alike_and_metadata_stay():
+    keras.utils.set_random_seed(3)
+    image, camera, metadata = (
+        layers.Input(SQUARE, name="image"),
+        layers.Input((5, 5, 1), name="camera"),
+        layers.Input((4,), name="metadata"),
+    )
+    x = [layers.Flatten()(layers.Conv2D(3, 3, activation="swish")(each)) for each in (image, camera)]
+    x = layers.Dense(6, activation="swish")(layers.Concatenate()([*x, metadata]))
+    model = keras.Model([image, camera, metadata], layers.Dense(3, activation="softmax")(x))
+    random = np.random.default_rng(0)
+    given = {
+        "image": random.random((2, *SQUARE)),
+        "camera": random.random((2, 5, 5, 1)),
+        "metadata": random.random((2, 4)),
+    }
+    found = symmetrised(saliency, model, given, 1)
+    each = []
+    for o in ORIENTATIONS:
+        moved = {name: turned(values, *o) if values.ndim == 4 else values for name, values in given.items()}
+        maps = saliency(model, moved, 1)
+        each.append([turned_back(maps[name], *o) if given[name].ndim == 4 else maps[name] for name in given])
+    for name, expected in zip(given, zip(*each, strict=True), strict=True):
+        assert np.allclose(found[name], np.mean(expected, axis=0), rtol=1e-5, atol=1e-9)

@@ -21,12 +21,17 @@ def test_a_perfect_map_and_its_opposite(masks):
         assert np.array_equal(measure(1.0 - masks, masks), [0, 0, np.nan], equal_nan=True)
 
 
-def test_a_constant_map_is_as_good_as_chance(masks):
-    flat = np.ones(masks.shape)
-    share = masks[:2].mean(axis=(1, 2))
-    assert np.allclose(relevance_mass(flat, masks)[:2], share)
-    assert np.allclose(rank_accuracy(flat, masks)[:2], share)
-    assert np.allclose(roc_auc(flat, masks)[:2], 0.5)
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_map_without_contrast_has_no_number(masks, level):
+    flat = np.full(masks.shape, level, float)
+    for measure in (pointing_game, relevance_mass, rank_accuracy, roc_auc):
+        assert np.isnan(measure(flat, masks)).all()
+
+
+def test_several_highest_pixels_hit_in_part():
+    maps = np.array([[[5.0, 1, 5, 5], [0, 0, 0, 0]]])
+    mask = np.array([[[True, True, False, False], [False, False, False, False]]])
+    assert pointing_game(maps, mask) == pytest.approx(1 / 3)  # the first pixel, which argmax takes, is in the mask
 
 
 def test_against_the_definitions_on_random_maps_with_ties():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from skylight.attribution.relevance import lrp
@@ -147,3 +148,40 @@ def test_relevance_does_not_depend_on_how_a_linear_layer_is_written():
     split.get_layer("dense").set_weights([np.linalg.solve(first, kernel), bias])
     split.get_layer("scores").set_weights(whole.get_layer("scores").get_weights())
     assert_same(whole, split, rules=["simple"])
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_rescaling_and_normalisation_at_mid_grey_are_folded_into_the_next_layer(dense):
+    """x / 127.5 - 1 is near 0 there: before, 57 % of the relevance was on 5 % of the pixels."""
+    keras.utils.set_random_seed(0)
+    image = layers.Input((6, 6, 3))
+    x = layers.RandomFlip()(layers.Rescaling(1 / 127.5, -1)(image))
+    x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 1.0, 2.0])(layers.GaussianNoise(0.1)(x))
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.Dense(2)(layers.Flatten()(x)) if dense else layers.Dense(2)(layers.Flatten()(layers.Conv2D(4, 3)(x)))
+    model = keras.Model(image, x)
+    images = np.random.default_rng(0).uniform(120, 135, (3, 6, 6, 3)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        pixels = tf.constant(images)
+        tape.watch(pixels)
+        logit = model(pixels, training=False)[:, 0]
+    expected = images * tape.gradient(logit, pixels).numpy()  # LRP-0 of an affine network: the weights times the pixels
+    found = lrp(model, images, 0, rule="simple")
+    assert np.allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_the_merged_kernel_of_separable_convolutions_conserves_relevance():
+    keras.utils.set_random_seed(1)
+    image = x = layers.Input((12, 12, 3))
+    for _ in range(3):
+        x = layers.SeparableConv2D(8, 3, depth_multiplier=2, activation="relu", use_bias=False)(x)
+    model = keras.Model(image, layers.Dense(3, use_bias=False)(layers.GlobalAveragePooling2D()(x)))
+    images = np.random.default_rng(0).normal(size=(4, 12, 12, 3)).astype(np.float32)
+    logits = model.predict(images, verbose=0)[:, 0]
+
+    def kept(**options):
+        return lrp(model, images, 0, **options).sum(axis=(1, 2, 3)) / logits
+
+    for rule in ("epsilon", "epsilon_plus", "epsilon_plus_flat", "epsilon_alpha2_beta1", "gamma"):
+        assert np.allclose(kept(rule=rule), 1, atol=2e-3), rule
+    assert not np.allclose(kept(rule="epsilon_plus", merge_separable=False), 1, atol=0.05)
