@@ -15,7 +15,7 @@ METRICS = {
     "ROC AUC": roc_auc,
 }
 CENTRE, CHANCE = "centre", "chance"
-"""Controls: a Gaussian in the middle of the image, where every galaxy is, and a constant map."""
+"""Controls: a Gaussian in the middle of the image, where every galaxy is, and pixels in random order."""
 
 
 def localisation(
@@ -39,12 +39,13 @@ def localisation(
     names = [*networks, "averageheatmaps", CENTRE, CHANCE]
     values = {name: {metric: [] for metric in METRICS} for name in names}
     for maps, mask in galaxies:
-        controls = centred_gaussian(None, maps[:1, ..., None])[0, ..., 0], np.ones(mask.shape)
-        for name, heatmap in zip(names, [*maps, maps.mean(axis=0), *controls], strict=True):
+        centre = centred_gaussian(None, maps[:1, ..., None])[0, ..., 0]
+        for name, heatmap in zip(names[:-1], [*maps, maps.mean(axis=0), centre], strict=True):
             for metric, function in METRICS.items():
                 values[name][metric].append(function(heatmap, mask)[0])
-    # A constant map has no brightest pixel. A random pixel is on the bar as often as its share of the image.
-    values[CHANCE]["pointing game"] = values[CHANCE]["relevance mass"]
+        if mask.any():
+            for metric in METRICS:
+                values[CHANCE][metric].append(0.5 if metric == "ROC AUC" else mask.mean())
     return {
         name: {
             metric: dict(zip(("mean", "error"), mean_and_error(np.array(found)), strict=True))

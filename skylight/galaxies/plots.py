@@ -23,7 +23,7 @@ LABELS = {
     "averageheatmaps": "mean heatmap",
     "averagemeasurements": "mean length",
     CENTRE: "centred Gaussian",
-    CHANCE: "constant map",
+    CHANCE: "random order",
 }
 """Names of networks and estimators in figures; other names are shown unchanged."""
 BAR = {"color": plotting.COLOURS[1], "lw": 1.5, "marker": "o", "ms": 2.5}

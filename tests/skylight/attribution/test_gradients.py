@@ -147,7 +147,7 @@ def test_integrated_gradients_of_a_linear_model_need_one_step(linear, images):
         (smoothgrad, {"noise": -0.1}, "noise: must be at least 0, got -0.1"),
         (smoothgrad, {"noise": np.nan}, "noise: must be at least 0, got nan"),
         (vargrad, {"samples": 1}, "samples: must be at least 2, got 1"),
-        (integrated_gradients, {"steps": 0}, "steps: must be at least 1, got 0"),
+        (integrated_gradients, {"steps": 0}, "steps: must be at least 1, or 'auto', got 0"),
         (integrated_gradients, {"baseline": np.zeros((3, 3))}, r"baseline: must be a number.*got \(3, 3\)"),
         (saliency, {"batch_size": 0}, "batch_size: must be at least 1, got 0"),
         (saliency, {"targets": 3}, "targets: must be 0 to 2"),
