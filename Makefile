@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The stages say `python`: that of the environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: figures repository pull report verify test quick fuzz lint bench deps check requirements
+.PHONY: figures repository pull report app verify test quick fuzz lint bench deps check requirements
 
 # DVC puts names of params.yaml into commands and paths, so they are checked before.
 figures: repository check
@@ -20,6 +20,11 @@ check: .venv/user
 # Pages of all figures and numbers, from what Git holds: out/report/index.html
 report: repository .venv/user
 	$(BIN)/dvc repro -s report
+
+# The service on port 8080 and the page on port 8501, until Ctrl-C
+app: .venv/app
+	@$(BIN)/python -m apps.service --port 8080 & service=$$!; trap "kill $$service" EXIT INT TERM; \
+	$(BIN)/python -m apps.page
 
 # A fresh clone gives the same outputs; on other hardware within a tolerance: make verify TOLERANCE=1e-5
 verify: .venv/user
@@ -50,6 +55,7 @@ deps: .venv/dev
 
 requirements: .venv/dev
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements-app.in -o requirements-app.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate requirements-dev.in -o requirements-dev.txt
 
 .venv/bin/python:
@@ -59,6 +65,10 @@ requirements: .venv/dev
 .venv/user: requirements.txt pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install -q -r requirements.txt
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/app: requirements-app.txt .venv/user
+	$(BIN)/python -m pip install -q -r requirements-app.txt
 	touch $@
 
 .venv/dev: requirements-dev.txt .venv/user
@@ -74,3 +84,4 @@ bench: .venv/dev
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.relevance
 	$(BIN)/python -m bench.supernovae
+	$(BIN)/python -m bench.service

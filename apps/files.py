@@ -191,7 +191,7 @@ def result_table(path: Path | None, columns: Sequence[str]) -> Iterator[Callable
         if path.suffix == ".csv":
             table = csv.DictWriter(file, columns, lineterminator="\n")
             table.writeheader()
-            yield lambda row: table.writerow({name: _cell(value) for name, value in row.items()})
+            yield lambda row: table.writerow({name: cell(value) for name, value in row.items()})
             return
         between = "["
 
@@ -205,7 +205,8 @@ def result_table(path: Path | None, columns: Sequence[str]) -> Iterator[Callable
         file.write(("[" if between == "[" else "\n") + "]\n")
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
+    """Return a value for a cell of a CSV table: numbers with six significant digits, nothing if they are not finite."""
     if not isinstance(value, float):
         return text_cell(value)
     return f"{value:.6g}" if math.isfinite(value) else ""

@@ -19,18 +19,21 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(command: list[str], log: Path, **environment: str) -> Iterator[None]:
-    """Run a server until the end of the block; its output goes to the file ``log``. It may start later."""
+def serving(
+    command: list[str], log: Path, folder: Path | None = None, **environment: str
+) -> Iterator[subprocess.Popen]:
+    """Run a server in a folder until the end of the block; its output goes to the file ``log``. It may start later."""
     with log.open("w") as output:
         server = subprocess.Popen(
             command,
+            cwd=folder,
             env=os.environ | environment,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # its own process group, so that its workers are stopped as well
         )
     try:
-        yield
+        yield server
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
