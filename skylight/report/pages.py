@@ -85,7 +85,10 @@ def groups(chapter: Chapter, pictures: list[Picture], words: Words) -> list[Grou
 
 
 def read_times(path: str | Path) -> dict[str, dict]:
-    """Read times (seconds) and memory (MiB) of each stage by name, as `bench/stages.py` wrote them."""
+    """Read times (seconds) and memory (MiB) of each stage by name, as `bench/stages.py` wrote them.
+
+    A processor time that was not measured is NaN.
+    """
     with Path(path).open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         if reader.fieldnames != TIME_COLUMNS:
@@ -93,7 +96,8 @@ def read_times(path: str | Path) -> dict[str, dict]:
         rows = list(reader)
     for number, row in enumerate(rows, start=2):
         try:
-            row |= {name: float(row[name]) for name in TIME_COLUMNS[1:-1]}
+            row |= {name: float(row[name]) for name in ("seconds", "peak_memory_mib")}
+            row["processor_seconds"] = float(row["processor_seconds"] or "nan")
         except (TypeError, ValueError):
             raise InputError(f"{path} line {number}: {', '.join(TIME_COLUMNS[1:-1])} must be numbers") from None
     return {row["stage"]: row for row in rows}

@@ -127,7 +127,7 @@ def test_stderr_has_no_line_of_tensorflow(workplace):
     (workplace / "one.avro").write_bytes(packet(workplace / "p.avro", 5))
     ran = in_a_process("score", "-", cwd=workplace, stdin=(workplace / "one.avro").read_bytes())
     assert ran.returncode == 0 and ran.stderr == b""
-    assert re.fullmatch(rb"5 +[01]\.\d{4}\n", ran.stdout)
+    assert re.fullmatch(rb"5 +[01]\.\d{4} +standard input\n", ran.stdout)
 
 
 @pytest.mark.slow

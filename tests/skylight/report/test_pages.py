@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from skylight import plotting
@@ -63,6 +64,9 @@ def test_times_are_read_and_formatted(tmp_path):
     header = "stage,seconds,processor_seconds,peak_memory_mib,machine"
     path.write_text(f"{header}\nstars-figures,125.4,201.5,300,two cores\n")
     times = read_times(path)["stars-figures"]
+    assert times["processor_seconds"] == 201.5
+    path.write_text(f"{header}\nstars-figures,125.4,,300,two cores\n")
+    assert np.isnan(read_times(path)["stars-figures"]["processor_seconds"])
     assert times["machine"] == "two cores" and duration(times["seconds"]) == "2 min 5 s"
     assert [duration(seconds) for seconds in (8.26, 59.94, 3600, 4805)] == [
         "8.3 s",
