@@ -477,6 +477,7 @@ def test_sigterm_finishes_the_work_and_sends_the_others_away(folder, tmp_path):
             own.post("/explain", saved(noise(0)), **IG, steps=200)  # loaded and compiled
             asked = [clients.submit(own.post, "/explain", saved(noise(n)), **IG, steps=200) for n in range(1, 61)]
             until(lambda: own.count("skylight_queue_length") >= 5)
+            time.sleep(2)  # the connections of all clients are accepted; most of the work still waits
             own.process.send_signal(signal.SIGTERM)
             outcomes = []
             for each in asked:
