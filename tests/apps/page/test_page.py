@@ -221,18 +221,6 @@ def test_the_keyboard_is_enough(visit):
     assert picture == before[0] and not set(maps) & set(before)
 
 
-def test_work_under_way_is_shown(visit):
-    here = visit()
-    here.drop(("galaxy.png", saved(noise(6))))
-    here.explained()
-    here.page.get_by_role("combobox", name="Method", exact=True).click()
-    here.page.get_by_role("option", name="RISE", exact=True).click()
-    here.page.get_by_text("RISE is at work").wait_for()
-    here.page.get_by_text("Map by RISE").wait_for()
-    here.settled()
-    assert not here.page.get_by_text("is at work").is_visible()
-
-
 def test_missing_networks_are_named_with_the_command_that_makes_them(visit):
     here = visit()
     here.page.get_by_text("networks are not on this machine").click()
