@@ -35,8 +35,9 @@ pull: .venv/user
 	@$(BIN)/dvc remote default > /dev/null 2>&1 || { echo "error: there is no remote to fetch from; add one with: .venv/bin/dvc remote add --default NAME URL (docs/remotes.md)" >&2; exit 1; }
 	$(BIN)/dvc pull $$($(BIN)/dvc stage list --name-only | grep -v -e '-simulate$$')
 
+# All tests, two files at a time
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The tests without those marked `slow`, two at a time
 quick: .venv/dev

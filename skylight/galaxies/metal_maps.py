@@ -23,6 +23,8 @@ OPTIONS = {
 NOT_USED = ("blanking", "kernel_shap")
 """They need one pass for each of 9,216 pixels, or for each of 2,048 coalitions and each image of the background.
 `patch_occlusion` asks the same of patches."""
+OF_PROBABILITY = ("rise", "scorecam")
+"""Methods that weight masks or channels by the score. Most have negative log-odds, which makes a map of 0."""
 LRP_RULES = ("epsilon", "epsilon_plus")
 CENTRE = 0.15
 """Standard deviation of the Gaussian of the control ``centre``, in widths of the image."""
@@ -85,11 +87,13 @@ def methods(background: np.ndarray, score: str, seed: int) -> dict[str, Callable
     background : np.ndarray, shape (n, H, W, 3), float32
         Images that SHAP compares with.
     score : str
-        What all methods explain (`skylight.attribution.scoring.Score`).
+        What the methods explain (`skylight.attribution.scoring.Score`), but for `OF_PROBABILITY`.
     seed : int
         Of the methods with noise.
     """
     chosen = {name: {"score": score} | OPTIONS.get(name, {}) for name in METHODS if name not in (*NOT_USED, "lrp")}
+    for name in OF_PROBABILITY:
+        chosen[name]["score"] = "probability"
     for name in ("deep_shap", "gradient_shap"):
         chosen[name]["background"] = background
     for name in ("smoothgrad", "vargrad", "rise", "gradient_shap"):
