@@ -28,6 +28,8 @@ from apps.service.serving import Settings
 from apps.service.work import Work
 from tests.apps.service.conftest import Server, noise, running, saved
 
+pytestmark = pytest.mark.slow  # a real server
+
 CLASSES = ["high", "low"]
 NOISY = {"model": "metallicity", "method": "smoothgrad", "steps": 10}
 IG = {"model": "metallicity", "method": "integrated_gradients"}
