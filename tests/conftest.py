@@ -1,6 +1,7 @@
 """For all tests: the profiles, the real data sets if they are on this machine, and an MLflow server."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,3 +60,16 @@ def mlflow_server(tmp_path_factory) -> Iterator[str]:
     with serving(command, folder / "log", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"):
         wait_for(port, folder / "log")
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator:
+    """A browser, for the pages of the report and of the app."""
+    playwright = pytest.importorskip("playwright.sync_api", exc_type=ImportError)
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -2,12 +2,13 @@
 
 import io
 import json
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.apps.page.conftest import showing
+from tests.apps.page.conftest import holding_back, showing
 from tests.apps.service.conftest import noise, saved
 from tests.servers import free_port
 
@@ -219,6 +220,26 @@ def test_the_keyboard_is_enough(visit):
     here.settled()
     picture, *maps = here.sources()
     assert picture == before[0] and not set(maps) & set(before)
+
+
+def test_work_under_way_is_shown(chromium, visit, server, tmp_path):
+    released = threading.Event()
+    released.set()
+    with holding_back(server.url, released) as service, showing(service, tmp_path / "log") as url:
+        here = visit(url=url)
+        here.page.get_by_role("combobox", name="Network").wait_for()
+        here.choose("Network", "metallicity")
+        here.drop(("galaxy.png", saved(noise(6))))
+        here.explained()
+        released.clear()
+        here.page.get_by_role("combobox", name="Method", exact=True).click()
+        here.page.get_by_role("option", name="RISE", exact=True).click()
+        here.page.get_by_text("RISE is at work").wait_for()
+        assert here.page.locator("table.bars").is_visible()  # the answer does not wait for the map
+        released.set()
+        here.page.get_by_text("Map by RISE").wait_for()
+        here.settled()
+        assert not here.page.get_by_text("is at work").is_visible()
 
 
 def test_missing_networks_are_named_with_the_command_that_makes_them(visit):

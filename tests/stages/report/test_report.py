@@ -159,18 +159,6 @@ def test_a_faulty_report_yaml_is_an_error_of_one_line_and_the_last_report_is_kep
     assert html(built) == before
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", exc_type=ImportError)
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not program:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_every_page_loads_without_errors_and_without_horizontal_scrolling(built, chromium, width):
     page = chromium.new_page(viewport={"width": width, "height": 800})
