@@ -38,6 +38,14 @@ def set_params(file: Path, settings: dict[str, object]) -> None:
     yaml.dump(params, file)
 
 
+@pytest.fixture(autouse=True)
+def no_open_figures() -> Iterator[None]:
+    """Every test begins without figures, whatever the one before it left open."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Callable[[str], Path]:
     """A function that returns the path of a real data set (``real_data("s82_rrlyrae")``) or skips the test."""
