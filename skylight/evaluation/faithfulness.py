@@ -12,12 +12,13 @@ are batched, and tests compare them with Quantus (``PixelFlipping``, ``Faithfuln
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from threadpoolctl import ThreadpoolController
 
 from skylight.attribution.scoring import (
     CLASSES,
@@ -39,6 +40,8 @@ from skylight.errors import InputError
 from skylight.evaluation.imputation import linear_imputation
 
 ROAD_SHARES = tuple(percent / 100 for percent in range(10, 100, 10))
+ROAD_PIXELS = 2**13
+"""Pixels of the images that are imputed together: more take longer, because the equations leave the cache of a core."""
 
 
 def insertion(
@@ -305,29 +308,39 @@ def road(
     run = cached_per_model(model, scores_of, score)
     ranks = _ranks(_one_per_input(maps, inputs), seed)
     pixels = _pixels(inputs)
-    counts = [min(round(share * pixels), pixels - 1) for share in shares]
+    counts = np.array([min(round(share * pixels), pixels - 1) for share in shares])
+    counts = counts.reshape(-1, *[1] * (inputs.ndim - 2))
 
     deviates = np.empty_like(inputs)
     for i, image in enumerate(inputs):
         deviates[i] = noise * np.ptp(image) * np.random.default_rng([seed, i]).standard_normal(image.shape)
 
     def imputed(images, classes, ranks, deviates, rows, points):
+        removed = ranks[rows] < counts[points]
         changed = np.empty((len(rows), *images.shape[1:]), np.float32)
-        for place, (row, point) in enumerate(zip(rows, points, strict=True)):
-            removed = ranks[row] < counts[point]
-            changed[place] = linear_imputation(images[row], removed) + deviates[row] * removed[..., None]
+        by_count = np.argsort(points, kind="stable")
+        for some in np.array_split(by_count, -(-removed.size // ROAD_PIXELS)):
+            noise = deviates[rows[some]] * removed[some][..., None]
+            changed[some] = linear_imputation(images[rows[some]], removed[some]) + noise
         return run(changed, classes[rows])
 
     curves = np.empty(len(inputs) * len(counts))
-    for _, pairs, outputs in over_variants(
-        imputed,
-        *(inputs, classes, ranks, deviates),
-        variants=len(counts),
-        batch_size=batch_size,
-        label="imputing the most relevant pixels",
-    ):
-        curves[pairs] = outputs
+    with _libraries().limit(limits=1, user_api="blas"):  # threads of BLAS would wait for those of TensorFlow
+        for _, pairs, outputs in over_variants(
+            imputed,
+            *(inputs, classes, ranks, deviates),
+            variants=len(counts),
+            batch_size=batch_size,
+            label="imputing the most relevant pixels",
+        ):
+            curves[pairs] = outputs
     return curves.reshape(-1, len(counts)).mean(axis=1)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return what sets the number of threads of each library; to find the libraries takes longer than a small batch."""
+    return ThreadpoolController()
 
 
 def faithfulness_correlation(

@@ -259,7 +259,7 @@ def test_road_against_the_definition(network, random, kind):
             removed = np.zeros(30, bool)
             removed[order[:count]] = True
             removed = removed.reshape(5, 6)
-            image = linear_imputation(inputs[i], removed) + noise * removed[..., None]
+            image = linear_imputation(inputs[i][None], removed[None])[0] + noise * removed[..., None]
             outputs.append(network(image[None].astype(np.float32)).numpy()[0, targets[i]])
         assert found[i] == pytest.approx(np.mean(outputs), abs=1e-6)
 
