@@ -315,25 +315,20 @@ def road(
     for i, image in enumerate(inputs):
         deviates[i] = noise * np.ptp(image) * np.random.default_rng([seed, i]).standard_normal(image.shape)
 
-    def imputed(images, classes, ranks, deviates, rows, points):
-        removed = ranks[rows] < counts[points]
-        changed = np.empty((len(rows), *images.shape[1:]), np.float32)
-        by_count = np.argsort(points, kind="stable")
-        for some in np.array_split(by_count, -(-removed.size // ROAD_PIXELS)):
-            noise = deviates[rows[some]] * removed[some][..., None]
-            changed[some] = linear_imputation(images[rows[some]], removed[some]) + noise
-        return run(changed, classes[rows])
+    def imputed() -> Iterator[list[np.ndarray]]:
+        for pairs in batches(len(inputs) * len(counts), batch_size, "imputing the most relevant pixels"):
+            rows, points = np.divmod(np.arange(pairs.start, pairs.stop), len(counts))
+            removed = ranks[rows] < counts[points]
+            changed = np.empty((len(rows), *inputs.shape[1:]), np.float32)
+            by_count = np.argsort(points, kind="stable")
+            for some in np.array_split(by_count, -(-removed.size // ROAD_PIXELS)):
+                noise = deviates[rows[some]] * removed[some][..., None]
+                changed[some] = linear_imputation(inputs[rows[some]], removed[some]) + noise
+            yield [changed, classes[rows]]
 
-    curves = np.empty(len(inputs) * len(counts))
     with _libraries().limit(limits=1, user_api="blas"):  # threads of BLAS would wait for those of TensorFlow
-        for _, pairs, outputs in over_variants(
-            imputed,
-            *(inputs, classes, ranks, deviates),
-            variants=len(counts),
-            batch_size=batch_size,
-            label="imputing the most relevant pixels",
-        ):
-            curves[pairs] = outputs
+        outputs = [np.empty(0), *two_at_a_time(lambda *job: run(*job).numpy(), imputed())]
+    curves = np.concatenate(outputs)
     return curves.reshape(-1, len(counts)).mean(axis=1)
 
 
