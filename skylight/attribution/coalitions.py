@@ -23,7 +23,7 @@ CELLS = 7
 Groups = str | int | tuple[int, ...] | np.ndarray | Mapping[str, Sequence[int]] | None
 
 
-def _of_all_inputs(method: Callable, model: keras.Model, inputs: Inputs, options: dict) -> Any:
+def of_all_inputs(method: Callable, model: keras.Model, inputs: Inputs, options: dict) -> Any:
     """Compute Kernel SHAP of a network with several inputs: the groups of all inputs are those of one game.
 
     ``groups`` holds for all inputs, or there is one for each in a list or dict by the names of the inputs.
@@ -44,7 +44,7 @@ def _of_all_inputs(method: Callable, model: keras.Model, inputs: Inputs, options
     )
 
 
-@takes_several_inputs(_of_all_inputs)
+@takes_several_inputs(of_all_inputs)
 def kernel_shap(
     model: Model,
     inputs: np.ndarray,

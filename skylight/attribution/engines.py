@@ -11,7 +11,8 @@ What the libraries do in another way:
 - shap propagates log-odds and probabilities through the operations of their formula, with a rule of its own for a
   softmax; `deep_shap` integrates over the line between the two logits. Both sum to the same difference, and for a logit
   they are equal.
-- `smoothgrad` and `gradient_shap` draw other random numbers. Those of the libraries depend on the batch size, too.
+- `smoothgrad` and `gradient_shap` draw other random numbers. Those of the libraries depend on the batch size, too. For
+  several inputs tf-keras-vis takes the noise in units of the range of all inputs together.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from tensorflow.python.eager import execute
 
 from skylight.attribution.activations import layer_outputs
 from skylight.attribution.cam import spatial_layer
-from skylight.attribution.coalitions import Groups, group_labels, spread
+from skylight.attribution.coalitions import Groups, group_labels, of_all_inputs, spread
 from skylight.attribution.scoring import (
     BATCH_SIZE,
     Score,
@@ -41,6 +42,7 @@ from skylight.attribution.scoring import (
     score_model,
     scores_of,
 )
+from skylight.attribution.several_inputs import jointly, takes_several_inputs
 from skylight.attribution.shapley import resolve_background
 from skylight.errors import InputError
 
@@ -387,23 +389,29 @@ def _library(engine: str, model: keras.Model, seed: int = 0) -> Iterator[None]:
         execute.record_gradient = record
 
 
+def _with_several_inputs(explain: Callable, methods: dict[str, Callable]) -> dict[str, Callable]:
+    return {name: takes_several_inputs(explain)(method) for name, method in methods.items()}
+
+
 LIBRARIES: dict[str, dict[str, Callable]] = {
-    "tf_keras_vis": {
-        "saliency": _gradients,
-        "smoothgrad": partial(_gradients, samples=50, noise=0.2),
-        "guided_backpropagation": partial(
-            _gradients, modifiers=("utils.model_modifiers.GuidedBackpropagation",), absolute=False
-        ),
+    "tf_keras_vis": _with_several_inputs(
+        jointly,
+        {
+            "saliency": _gradients,
+            "smoothgrad": partial(_gradients, samples=50, noise=0.2),
+            "guided_backpropagation": partial(
+                _gradients, modifiers=("utils.model_modifiers.GuidedBackpropagation",), absolute=False
+            ),
+        },
+    )
+    | {
         "gradcam": partial(_cam, "gradcam.Gradcam"),
         "gradcam_plus_plus": partial(_cam, "gradcam_plus_plus.GradcamPlusPlus"),
         "layercam": partial(_cam, "layercam.Layercam"),
         "scorecam": _scorecam,
         "activation_maximization": _activation_maximization,
     },
-    "shap": {
-        "deep_shap": _deep_shap,
-        "gradient_shap": _gradient_shap,
-        "kernel_shap": _kernel_shap,
-    },
+    "shap": _with_several_inputs(jointly, {"deep_shap": _deep_shap, "gradient_shap": _gradient_shap})
+    | _with_several_inputs(of_all_inputs, {"kernel_shap": _kernel_shap}),
 }
 """Library -> name of a method -> its function."""

@@ -376,9 +376,10 @@ def _ends(model: keras.Model) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     if not inputs or not outputs:
         raise InputError(f"model {name}: must be a functional Keras model, or a built Sequential one")
     if len(inputs) != 1 or len(outputs) != 1:
-        advice = "; call a method of skylight.attribution with a list of inputs" if len(inputs) > 1 else ""
-        counts = f"{len(inputs)} and {len(outputs)}"
-        raise InputError(f"model {name}: must have one input and one output, got {counts}{advice}")
+        limit = "; docs/attribution.md lists what takes several inputs" if len(inputs) > 1 else ""
+        raise InputError(
+            f"model {name}: must have one input and one output, got {len(inputs)} and {len(outputs)}{limit}"
+        )
     if len(outputs[0].shape) != 2:
         raise InputError(f"model {name}: the output must have shape (N, K), got {outputs[0].shape}")
     if inputs[0].shape[0] is not None:

@@ -14,18 +14,25 @@ from keras import layers
 
 from skylight.attribution import (
     METHODS,
+    activation_maximization,
     blanking,
+    by_engine,
     completeness_gap,
     deep_shap,
     gradcam,
+    gradcam_plus_plus,
     gradient_shap,
+    guided_backpropagation,
     integrated_gradients,
     kernel_shap,
+    layercam,
+    lighting,
     lrp,
     lrp_layerwise,
     patch_occlusion,
     rise,
     saliency,
+    scorecam,
     smoothgrad,
     vargrad,
 )
@@ -33,11 +40,17 @@ from skylight.attribution.relevance import ZBox, register
 from skylight.attribution.relevance.parts import Activations
 from skylight.attribution.scoring import score_model
 from skylight.errors import InputError
+from skylight.evaluation.explanations import evaluate
+from skylight.evaluation.faithfulness import deletion, faithfulness_correlation, infidelity, insertion, road
+from skylight.evaluation.rotation_equivariance import rotation_equivariance
 
 pytestmark = pytest.mark.slow
 
 IMAGE, FEATURES = (6, 7, 2), 5
 OF_LAYERS = [name for name in METHODS if "cam" in name]
+TAKES_ONE = (
+    r"^model stamps: must have one input and one output, got 2 and 1; docs/attribution\.md lists what takes several inputs$"
+)
 FEW = {"samples": 20, "steps": 4, "masks": 6, "groups": 1, "patch": 2}
 
 
@@ -405,8 +418,52 @@ def test_other_wrong_arguments_are_errors(both, objects):
         patch_occlusion(both, objects, patch=9)
     with pytest.raises(InputError, match="targets: must be 0 to 2 for model stamps, got 3"):
         blanking(both, objects, 3)
-    with pytest.raises(InputError, match=r"got 2 and 1; call a method .* with a list of inputs"):
+    with pytest.raises(InputError, match=TAKES_ONE):
         score_model(both)
+
+
+@pytest.mark.parametrize(
+    "explain",
+    [
+        lambda model, inputs: lighting(model),
+        lambda model, inputs: activation_maximization(model, 0),
+        lambda model, inputs: activation_maximization(model, 0, layer="first"),
+        lambda model, inputs: evaluate(model, inputs, None, ["saliency"]),
+        *(
+            lambda model, inputs, method=method: method(model, inputs, [0, 1, 2], np.zeros((3, *IMAGE[:2])))
+            for method in (insertion, deletion, road, faithfulness_correlation, infidelity)
+        ),
+        lambda model, inputs: rotation_equivariance(model, inputs, 0, saliency),
+        *(
+            lambda model, inputs, method=method: by_engine("tf_keras_vis", method)(model, inputs)
+            for method in (gradcam, gradcam_plus_plus, layercam, scorecam)
+        ),
+        lambda model, inputs: by_engine("tf_keras_vis", activation_maximization)(model, 0),
+    ],
+)
+def test_what_takes_one_input_only_says_so_in_one_line(explain, both, objects):
+    with pytest.raises(InputError, match=TAKES_ONE):
+        explain(both, objects)
+
+
+@pytest.mark.parametrize(
+    ("engine", "method", "least"),
+    [
+        ("tf_keras_vis", saliency, 1 - 1e-9),
+        ("tf_keras_vis", guided_backpropagation, 1 - 1e-9),
+        ("tf_keras_vis", smoothgrad, 0.9),  # other random numbers, in units of the range of both inputs together
+        ("shap", deep_shap, 1 - 1e-9),
+        ("shap", gradient_shap, 0.99),  # other random numbers
+        ("shap", kernel_shap, 1 - 1e-9),
+    ],
+)
+def test_the_libraries_explain_all_inputs_as_skylight_does(engine, method, least, both, objects):
+    options = {"score": "logit"} | ({"groups": 1} if method is kernel_shap else {})
+    ours, theirs = (by_engine(name, method)(both, objects, [2, 0, 1], **options) for name in ("skylight", engine))
+    for own, other in zip(ours, theirs, strict=True):
+        assert other.shape == own.shape
+        assert np.corrcoef(own.ravel(), other.ravel())[0, 1] >= least
+        assert np.std(other) == pytest.approx(np.std(own), rel=0.3 if least < 0.99 else 0.05)
 
 
 def test_a_network_of_categories_is_refused():
