@@ -355,6 +355,65 @@ def test_the_explained_score_does_not_depend_on_how_the_softmax_is_written(image
     assert np.allclose(lrp_layerwise(regression, images)[regression.layers[-1].name], scores, rtol=1e-5)
 
 
+def linear_softmax():
+    """Return a network of two pixels, 1 and 2, whose logits are log(2) + 1, 1 and 1; its image; and its weights."""
+    kernel = np.array([[np.log(2) - 1, 3, -3], [1, -1, 2]], np.float32)
+    model = keras.Sequential(
+        [layers.Input((1, 2, 1)), layers.Flatten(), layers.Dense(3, activation="softmax", use_bias=False)]
+    )
+    model.layers[-1].kernel.assign(kernel)
+    return model, np.array([1, 2], np.float32).reshape(1, 1, 2, 1)
+
+
+@pytest.mark.parametrize("rule", ["simple", Epsilon(1e-9)])
+@pytest.mark.parametrize(
+    ("score", "target", "expected"),
+    [
+        # The probabilities are 1/2, 1/4 and 1/4. A pixel has x_i sum_j w_ij dS / dz_j.
+        ("logit", 0, [np.log(2) - 1, 2]),
+        ("log_odds", 0, [np.log(2) - 1, 1]),  # dS / dz = 1, -1/2, -1/2
+        ("log_odds", 1, [3 - (2 * (np.log(2) - 1) - 3) / 3, 2 * (-1 - (2 * 1 + 2) / 3)]),  # -2/3, 1, -1/3
+        ("probability", 0, [(np.log(2) - 1) / 4, 1 / 4]),  # 1/4, -1/8, -1/8
+        ("probability", 1, [(-2 * (np.log(2) - 1) + 3 * 3 + 3) / 16, 2 * (-2 - 3 - 2) / 16]),  # -2/16, 3/16, -1/16
+    ],
+)
+def test_relevance_of_every_score_of_a_linear_softmax_network(score, target, expected, rule):
+    model, image = linear_softmax()
+    assert np.allclose(model(image), [[1 / 2, 1 / 4, 1 / 4]], atol=1e-6)
+    assert np.allclose(lrp(model, image, target, rule=rule, score=score).ravel(), expected, atol=1e-6)
+
+
+def test_relevance_of_two_classes_of_a_linear_softmax_network():
+    model, image = linear_softmax()
+    found = lrp(model, image, 0, against=2, rule="simple", score="logit")
+    assert np.allclose(found.ravel(), [np.log(2) + 2, -2], atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("score", ["logit", "log_odds", "probability"])
+def test_every_layer_conserves_what_the_score_starts_with(score, images):
+    """Without biases each layer sums to sum_j z_j dS / dz_j, here with the derivative of numpy differences."""
+    model, target = small(bias=False), 1
+    logits = np.asarray(score_model(model)(images)).astype(float)
+
+    def value(z):
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p = (p / p.sum(axis=1, keepdims=True))[:, target]
+        return {"logit": z[:, target], "log_odds": np.log(p / (1 - p)), "probability": p}[score]
+
+    slopes = np.stack([(value(logits + step) - value(logits - step)) / 2e-5 for step in 1e-5 * np.eye(3)], axis=1)
+    starts = (logits * slopes).sum(axis=1)
+    assert np.abs(starts).min() > 1e-3
+    if score != "logit":
+        assert np.abs(starts - value(logits)).max() > 1e-2  # the start is not the score
+    for rule in (Epsilon(1e-9), Gamma(), "flat"):  # alpha-beta drops that of a logit without positive contributions
+        layerwise = lrp_layerwise(model, images, target, rule=rule, score=score)
+        totals = {name: values.reshape(len(images), -1).sum(axis=1) for name, values in layerwise.items()}
+        assert len(totals) > 5
+        for name, total in totals.items():
+            assert np.allclose(total, starts, rtol=1e-3, atol=1e-4), (rule, name)
+
+
 def test_targets_and_batches(model, images):
     scores = np.asarray(score_model(model)(images))
     best = lrp(model, images)
