@@ -4,6 +4,7 @@ A ReLU is found by what is computed: the operations of the graph, whatever layer
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -264,30 +265,21 @@ def _passes(op: tf.Operation) -> tf.Tensor:
     return (values > 0) & (values < 6) if op.type == "Relu6" else values > 0
 
 
-@tf.RegisterGradient("SkylightGuidedRelu")
-@tf.RegisterGradient("SkylightGuidedRelu6")
 def _guided(op: tf.Operation, above: tf.Tensor) -> tf.Tensor:
     return tf.where(_passes(op), tf.nn.relu(above), 0.0)
 
 
-@tf.RegisterGradient("SkylightDeconvolvingRelu")
-@tf.RegisterGradient("SkylightDeconvolvingRelu6")
 def _deconvolving(op: tf.Operation, above: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(above)
 
 
-@tf.RegisterGradient("SkylightGuidedMaximum")
-def _guided_maximum(op: tf.Operation, above: tf.Tensor) -> list[tf.Tensor | None]:
-    return _of_maximum(op, above, _guided)
-
-
-@tf.RegisterGradient("SkylightDeconvolvingMaximum")
-def _deconvolving_maximum(op: tf.Operation, above: tf.Tensor) -> list[tf.Tensor | None]:
-    return _of_maximum(op, above, _deconvolving)
-
-
-def _of_maximum(op: tf.Operation, above: tf.Tensor, rule: Callable) -> list[tf.Tensor | None]:
+def _of_maximum(rule: Callable, op: tf.Operation, above: tf.Tensor) -> list[tf.Tensor | None]:
     """Apply the rule of a ReLU to a maximum of a tensor and 0, and the usual gradient to other maxima."""
     if not _is_rectifier(op):
         return tf.gradients(tf.maximum(*op.inputs), list(op.inputs), above)
     return [None if _is_zero(each) else rule(op, above) for each in op.inputs]
+
+
+for _name, _rule in {"Guided": _guided, "Deconvolving": _deconvolving}.items():
+    for _type, _of_type in zip(_RECTIFIERS, (_rule, _rule, partial(_of_maximum, _rule)), strict=True):
+        tf.RegisterGradient(f"Skylight{_name}{_type}")(_of_type)
