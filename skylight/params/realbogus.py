@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Data(Section):
     """The alert packets and their labels."""
 
-    path: InputPath = Field(description="a file of alert packets, or a folder of them")
+    path: InputPath = Field(description="a file of alert packets, a tar archive or a folder of them")
     labels: InputPath = Field(description="CSV table with the columns candid and label (0 bogus, 1 real)")
 
 
