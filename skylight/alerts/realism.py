@@ -131,6 +131,8 @@ def compare(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
                 continue
             row = {"class": name, "quantity": quantity, "real_alerts": len(both["real"])}
             for survey, values in both.items():
-                row |= dict(zip([f"{survey}_{p}" for p in PERCENTILES], np.percentile(values, PERCENTILES), strict=True))
+                row |= dict(
+                    zip([f"{survey}_{p}" for p in PERCENTILES], np.percentile(values, PERCENTILES), strict=True)
+                )
             rows.append(row | {"distance": stats.ks_2samp(both["real"], both["simulated"]).statistic})
     return pd.DataFrame(rows)
