@@ -1,8 +1,7 @@
 """How real are simulated alerts? Ten quantities of the cutouts, compared with those of real packets.
 
-A network trained on a simulation is right on the sky only where both have the same images. The quantities are measured
-on the pixels alone, with one function for both surveys: what a packet says about itself, each pipeline defines in its
-own way.
+A network that was trained on a simulation can be right on the sky only if both have the same images. The quantities are
+measured on the pixels, with one function for both surveys: the fields of the packets are defined by each pipeline.
 """
 
 from collections.abc import Iterable
@@ -41,8 +40,8 @@ def measure(alert: Alert) -> dict[str, float]:
     """Measure the `QUANTITIES` of an alert; NaN for a FWHM or a hole of a difference without light at its centre.
 
     The FWHM is that of a Gaussian with the height of the highest pixel within 3 pixels of the centre, and the light
-    within 4 pixels of that one. The hole is the lowest pixel there over the highest, with its sign changed: 0 in a clean
-    subtraction, 1 in a dipole.
+    within 4 pixels of that one. The hole is the lowest pixel there over the highest, with its sign changed: 0 in a
+    clean subtraction, 1 in a dipole.
 
     Raises
     ------
@@ -105,34 +104,29 @@ def measured(stream: Iterable[Alert | Rejected], label_of: dict[int, int]) -> pd
     return pd.DataFrame(rows, columns=["candid", "class", *QUANTITIES])
 
 
-def compare(simulated: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
+def compare(own: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
     """Compare the distributions of each quantity, class by class.
 
     Parameters
     ----------
-    simulated, real : DataFrame
-        As `measured` returns them.
+    own, real : DataFrame
+        As `measured` returns them: the alerts of the chapter, and real ones, perhaps none.
 
     Returns
     -------
     DataFrame
-        A row per class and quantity: the number of real alerts, the `PERCENTILES` of both surveys (``real_5``, ...,
-        ``simulated_95``), and ``distance``, the largest difference of the cumulative distributions (the statistic of
-        Kolmogorov and Smirnov): 0 for equal ones, 1 for ones without overlap.
+        A row per class and quantity: the `PERCENTILES` of the chapter's alerts (``own_5``, ..., ``own_95``) and of the
+        real ones (``real_5``, ...), the number of real alerts, and ``distance``, the largest difference of the two
+        cumulative distributions (the statistic of Kolmogorov and Smirnov): 0 if they are equal, 1 if they do not
+        overlap. Without real alerts, theirs are NaN.
     """
     rows = []
     for name in CLASSES:
         for quantity in QUANTITIES:
-            both = {
-                survey: table.loc[table["class"] == name, quantity].dropna()
-                for survey, table in (("real", real), ("simulated", simulated))
-            }
-            if any(values.empty for values in both.values()):
-                continue
-            row = {"class": name, "quantity": quantity, "real_alerts": len(both["real"])}
-            for survey, values in both.items():
-                row |= dict(
-                    zip([f"{survey}_{p}" for p in PERCENTILES], np.percentile(values, PERCENTILES), strict=True)
-                )
-            rows.append(row | {"distance": stats.ks_2samp(both["real"], both["simulated"]).statistic})
+            row = {"class": name, "quantity": quantity}
+            both = [table.loc[table["class"] == name, quantity].dropna() for table in (own, real)]
+            for survey, values in zip(("own", "real"), both, strict=True):
+                row |= {f"{survey}_{p}": np.percentile(values, p) if len(values) else np.nan for p in PERCENTILES}
+            distance = stats.ks_2samp(*both).statistic if all(map(len, both)) else np.nan
+            rows.append(row | {"real_alerts": len(both[1]), "distance": distance})
     return pd.DataFrame(rows)

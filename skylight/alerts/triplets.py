@@ -221,6 +221,8 @@ class _Columns:
 def read_labels(path: Path) -> dict[int, int]:
     """Read the labels of alerts from a CSV table with the columns ``candid`` and ``label``; others are ignored.
 
+    A row with an empty label is an alert without one.
+
     Returns
     -------
     dict
@@ -232,7 +234,7 @@ def read_labels(path: Path) -> dict[int, int]:
         The file is missing, lacks a column, has a candid twice, or has a label other than 0 and 1.
     """
     try:
-        table = pd.read_csv(path, usecols=["candid", "label"])
+        table = pd.read_csv(path, usecols=["candid", "label"]).dropna(subset="label")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it must be a table with the columns candid and label") from None
     except ValueError as error:
@@ -241,4 +243,4 @@ def read_labels(path: Path) -> dict[int, int]:
         if wrong.any():
             row = table[wrong].iloc[0]
             raise InputError(f"{path} line {table.index[wrong][0] + 2}: {what} ({row['candid']}, {row['label']})")
-    return dict(zip(table["candid"], table["label"], strict=True))
+    return dict(zip(table["candid"], table["label"].astype(int), strict=True))

@@ -53,6 +53,12 @@ class Subcategories(Section):
     masked_share: Share
 
 
+class Realism(Section):
+    """The comparison of the alerts with real ones."""
+
+    packets: Data | None = Field(description="real alert packets and their labels; null: none")
+
+
 class Heatmaps(Section):
     """The explanations of single alerts."""
 
@@ -96,6 +102,7 @@ class Realbogus(Section):
     simulate: Simulate
     transform: Transform
     train: Train
+    realism: Realism
     heatmaps: Heatmaps
     methods: Methods
     class_maps: ClassMaps
