@@ -15,7 +15,7 @@ from skylight.plotting import MAP_TITLES, SCORE_TITLES, draw_map, map_scale, map
 
 MASKED = "#d8b365"
 LINEAR = ("fwhm", "axis_ratio", "hole", "masked_share")
-SHOWN = {"fwhm": (0, 6), "hole": (-0.1, 1.5), "crowding": (5e-4, 1), "noise": (3, 40)}
+SHOWN = {"fwhm": (0, 6), "hole": (-0.1, 1.5), "crowding": (5e-4, 1), "noise": (3, 100)}
 """Quantities with a linear axis, and the range of the axis where a few outliers would set it."""
 
 
@@ -175,6 +175,7 @@ def realism(tables: dict[str, pd.DataFrame]) -> Figure:
                 ax.plot(values, share, style, color=colour, lw=1.2, label=f"{name}, {survey} ({len(values):,})")
         if quantity not in LINEAR:
             ax.set_xscale("log")
+            ax.xaxis.set_minor_formatter("")
         ax.set_xlim(*SHOWN.get(quantity, (None, None)))
         ax.set_xlabel(label)
     for ax in axes[:, 0]:

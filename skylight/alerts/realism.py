@@ -16,16 +16,16 @@ from skylight.alerts.triplets import CLASSES, FILLING
 from skylight.rejected import Rejected
 
 QUANTITIES = {
-    "background": "background, DN",
-    "noise": "noise of the difference, DN",
+    "background": "background of the\nscience image, DN",
+    "noise": "noise of the\ndifference, DN",
     "crowding": "share of the reference\nabove 5 sigma",
-    "peak_snr": "peak of the difference, sigma",
-    "fwhm": "FWHM of the difference, pixels",
-    "axis_ratio": "axis ratio of the difference",
-    "hole": "lowest over highest pixel\nof the difference",
-    "science_snr": "science image at the centre, sigma",
-    "reference_snr": "reference at the centre, sigma",
-    "masked_share": "share of masked pixels",
+    "peak_snr": "peak of the\ndifference, sigma",
+    "fwhm": "FWHM of the\ndifference, pixels",
+    "axis_ratio": "axis ratio of\nthe difference",
+    "hole": "lowest over highest\npixel of the difference",
+    "science_snr": "science image at\nthe centre, sigma",
+    "reference_snr": "reference at\nthe centre, sigma",
+    "masked_share": "share of\nmasked pixels",
 }
 """Column -> what it is, with its unit."""
 PERCENTILES = (5, 25, 50, 75, 95)
