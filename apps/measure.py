@@ -4,7 +4,7 @@
     skylight measure *.jpg --petror90 12 --out bars.csv --explain drawn/
 
 FILE is a JPEG, PNG, TIFF or FITS picture, square and centred on one galaxy, 8.48 PETROR90_R (the Petrosian radius with
-90 % of the light) on a side, as those of Galaxy Zoo 2: 64 to 5,792 pixels. With another side, lengths and
+90 % of the light) on a side, as those of Galaxy Zoo 2: 64 to 6,144 pixels. With another side, lengths and
 answers are wrong. A FITS image has one plane, or g, r and i, linear in flux; its median is subtracted as the sky, and
 it gets the asinh stretch of the survey. The table has the predicted fraction of volunteers who see a bar, and the whole
 length of the bar, from end to end, by the mean heatmap of the networks, at the setting of the test part. Below the

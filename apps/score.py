@@ -45,7 +45,7 @@ WEIGHTS, BACKGROUND = OUT / "networks/vgg6.weights.h5", OUT / "heatmaps/backgrou
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the files and options of this command."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="packets, folders, or -")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="packets, tar archives, folders, or -")
     add_network(parser, WEIGHTS)
     add_outputs(parser, "a figure and the maps of each alert")
 
@@ -95,12 +95,11 @@ def score(arguments: argparse.Namespace, paths: list[Path], child: Child, proble
 
 def each_path(paths: Iterable[Path], child: Child) -> Iterator["Alert | Rejected"]:
     """Read the alerts of all paths; a path that cannot be read does not end the stream."""
-    from skylight.alerts.archives import archived_alerts, is_archive
-    from skylight.alerts.packets import alerts
+    from skylight.alerts.archives import read_alerts
 
     for path in paths:
         try:
-            yield from archived_alerts(path, child) if is_archive(path) else alerts([path], child)
+            yield from read_alerts([path], child)
         except (InputError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
             yield Rejected(str(path), "", reason)

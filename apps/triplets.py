@@ -1,12 +1,12 @@
 """Write the normalised triplets of alert packets.
 
     skylight triplets night/ --out triplets/
-    tar -xzOf ztf_public_20200202.tar.gz | skylight triplets - --out triplets/
+    skylight triplets ztf_public_20200202.tar.gz --out triplets/
 
-FILE is a packet, a folder (all .avro files in it and below it), or - for the standard input. A triplet is the input of
-the real-bogus network. DIR gets triplets.npy (N, 63, 63, 3; science, reference, difference), candid.npy, objectid.npy
-and rejected.csv with the packets that cannot be used. Nothing is written if more than the share
-realbogus.transform.max_rejected of params.yaml is rejected.
+FILE is a packet, a tar archive of packets, a folder (all .avro files in it and below it), or - for the standard input.
+A triplet is the input of the real-bogus network. DIR gets triplets.npy (N, 63, 63, 3; science, reference, difference),
+candid.npy, objectid.npy and rejected.csv with the packets that cannot be used. Nothing is written if more than the
+share realbogus.transform.max_rejected of params.yaml is rejected.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from skylight.outputs import writing_new_folder
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the files and options of this command."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="packets, folders, or -")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="packets, tar archives, folders, or -")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the arrays")
 
 

@@ -29,8 +29,8 @@ from skylight.files import check_file, check_fits_counts, decoding
 
 MAX_BYTES = 2**27
 """Largest file, and largest content of a gzipped file."""
-MAX_PIXELS = 2**25
-"""Largest picture, 5,792 x 5,792."""
+MAX_PIXELS = 6144**2
+"""Largest picture, 6,144 x 6,144. Reading one takes 0.6 GB."""
 MAX_VALUES = 2**24
 """Largest FITS image, 4,096 x 4,096; every plane counts. Each value takes 8 bytes here."""
 MAX_SCANNED = 2**31

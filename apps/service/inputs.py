@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skylight.alerts import packets
-from skylight.alerts.archives import archived_alerts, is_archive
+from skylight.alerts.archives import read_alerts
 from skylight.alerts.packets import Alert
 from skylight.alerts.triplets import triplet
 from skylight.candidates.hits import good_candidates, measured_snr, scaled
@@ -132,7 +131,7 @@ def alerts(data: bytes, first: int, count: int) -> Iterator[Sample | Unusable]:
     """Read alerts of a packet, or of a tar of packets."""
     found, items = [], 0
     with in_memory(data) as path:
-        for each in archived_alerts(path) if is_archive(path) else packets.alerts([path]):
+        for each in read_alerts([path]):
             if first <= items < first + count:
                 found.append(each)
             items += 1

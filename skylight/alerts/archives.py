@@ -3,11 +3,11 @@
 import gzip
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from skylight.alerts.packets import Alert, containers
+from skylight.alerts.packets import Alert, alerts, containers
 from skylight.child import Run, here
 from skylight.errors import reason
 from skylight.files import fault
@@ -18,6 +18,15 @@ ENDINGS = (".avro", ".avro.gz")
 
 _GZIP, _MAGIC, _MAGIC_AT = b"\x1f\x8b", b"ustar", 257
 _LARGEST, _RATIO = 2**26, 20  # an archive unpacks to at most 64 MiB and 20 times its own size; packets hardly shrink
+
+
+def read_alerts(paths: Iterable[Path], run: Run = here) -> Iterator[Alert | Rejected]:
+    """Read the alerts of tar archives and of all that `skylight.alerts.packets.alerts` reads, with the same errors.
+
+    An archive is known by its content. Those inside of a folder are left out.
+    """
+    for path in paths:
+        yield from archived_alerts(path, run) if is_archive(path) else alerts([path], run)
 
 
 def is_archive(path: Path) -> bool:

@@ -9,10 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skylight import plotting
+from skylight.alerts.realism import QUANTITIES
 from skylight.alerts.triplets import CHANNELS, CLASSES, FILLING
 from skylight.plotting import MAP_TITLES, SCORE_TITLES, draw_map, map_scale, map_title
 
 MASKED = "#d8b365"
+LINEAR = ("fwhm", "axis_ratio", "hole", "masked_share")
+SHOWN = {"fwhm": (0, 6), "hole": (-0.1, 1.5), "crowding": (5e-4, 1), "noise": (3, 100)}
+"""Quantities with a linear axis, and the range of the axis where a few outliers would set it."""
 
 
 def draw_cutout(axes: Axes, pixels: np.ndarray) -> None:
@@ -151,6 +155,32 @@ def class_maps(table: pd.DataFrame, differences: dict[str, np.ndarray], generate
         ax.set_axis_on()
         ax.set(xticks=[], yticks=[])
         ax.set_ylabel(subcategory.replace("_", "\n", 1).replace("_", " "), fontsize=8)
+    return figure
+
+
+def realism(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Draw the cumulative distributions of the ten quantities: a colour for each class, a line style for each survey.
+
+    Parameters
+    ----------
+    tables : dict
+        Name of a survey -> its quantities, as `skylight.alerts.realism.measured` returns them. The first is dashed.
+    """
+    figure, axes = plt.subplots(2, 5, figsize=(plotting.PAGE * 1.3, 4.6), sharey=True)
+    for ax, (quantity, label) in zip(axes.flat, QUANTITIES.items(), strict=True):
+        for (survey, table), style in zip(tables.items(), ("--", "-"), strict=False):
+            for name, colour in zip(CLASSES, plotting.COLOURS[1::-1], strict=True):
+                values = np.sort(table.loc[table["class"] == name, quantity].dropna())
+                share = np.arange(1, len(values) + 1) / max(len(values), 1)
+                ax.plot(values, share, style, color=colour, lw=1.2, label=f"{name}, {survey} ({len(values):,})")
+        if quantity not in LINEAR:
+            ax.set_xscale("log")
+            ax.xaxis.set_minor_formatter("")
+        ax.set_xlim(*SHOWN.get(quantity, (None, None)))
+        ax.set_xlabel(label)
+    for ax in axes[:, 0]:
+        ax.set(ylabel="cumulative share", ylim=(0, 1))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 

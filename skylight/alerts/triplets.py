@@ -14,7 +14,8 @@ import pandas as pd
 from npy_append_array import NpyAppendArray
 from tqdm import tqdm
 
-from skylight.alerts.packets import CUTOUTS, SIDE, Alert, alerts, image
+from skylight.alerts.archives import read_alerts
+from skylight.alerts.packets import CUTOUTS, SIDE, Alert, image
 from skylight.child import Run, here
 from skylight.errors import InputError
 from skylight.rejected import Rejected, RejectionLog
@@ -146,7 +147,7 @@ def write_triplets(
     Parameters
     ----------
     paths : list of Path
-        Files, folders or the standard input, see `skylight.alerts.packets.alerts`.
+        Files, tar archives, folders or the standard input, see `skylight.alerts.archives.read_alerts`.
     labels : Path or None
         Table with the columns ``candid`` and ``label``. An alert that is not in it is rejected.
     max_rejected : float
@@ -170,7 +171,7 @@ def write_triplets(
     counts = Counter(triplets=0)
     folder.mkdir(parents=True)
     with _Columns(folder) as columns, RejectionLog(folder / "rejected.csv") as log:
-        for made in tqdm(triplets(alerts(paths, run), run), unit=" alerts", desc="triplets", disable=None):
+        for made in tqdm(triplets(read_alerts(paths, run), run), unit=" alerts", desc="triplets", disable=None):
             if not isinstance(made, Rejected) and label_of is not None and made[0].candid not in label_of:
                 made = Rejected(made[0].source, str(made[0].candid), f"no label in {labels.name}")
             if isinstance(made, Rejected):
@@ -220,6 +221,8 @@ class _Columns:
 def read_labels(path: Path) -> dict[int, int]:
     """Read the labels of alerts from a CSV table with the columns ``candid`` and ``label``; others are ignored.
 
+    A row with an empty label is an alert without one.
+
     Returns
     -------
     dict
@@ -231,7 +234,7 @@ def read_labels(path: Path) -> dict[int, int]:
         The file is missing, lacks a column, has a candid twice, or has a label other than 0 and 1.
     """
     try:
-        table = pd.read_csv(path, usecols=["candid", "label"])
+        table = pd.read_csv(path, usecols=["candid", "label"]).dropna(subset="label")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it must be a table with the columns candid and label") from None
     except ValueError as error:
@@ -240,4 +243,4 @@ def read_labels(path: Path) -> dict[int, int]:
         if wrong.any():
             row = table[wrong].iloc[0]
             raise InputError(f"{path} line {table.index[wrong][0] + 2}: {what} ({row['candid']}, {row['label']})")
-    return dict(zip(table["candid"], table["label"], strict=True))
+    return dict(zip(table["candid"], table["label"].astype(int), strict=True))

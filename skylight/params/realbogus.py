@@ -13,7 +13,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Data(Section):
     """The alert packets and their labels."""
 
-    path: InputPath = Field(description="a file of alert packets, or a folder of them")
+    path: InputPath = Field(description="a file of alert packets, a tar archive or a folder of them")
     labels: InputPath = Field(description="CSV table with the columns candid and label (0 bogus, 1 real)")
 
 
@@ -51,6 +51,12 @@ class Subcategories(Section):
     blank_radius: float = Field(gt=0)
     blank_share: Share
     masked_share: Share
+
+
+class Realism(Section):
+    """The comparison of the alerts with real ones."""
+
+    packets: Data | None = Field(description="real alert packets and their labels; null: none")
 
 
 class Heatmaps(Section):
@@ -96,6 +102,7 @@ class Realbogus(Section):
     simulate: Simulate
     transform: Transform
     train: Train
+    realism: Realism
     heatmaps: Heatmaps
     methods: Methods
     class_maps: ClassMaps

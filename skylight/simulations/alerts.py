@@ -8,8 +8,9 @@ classes. A supernova on a bright galaxy therefore lies among the galaxy's residu
 look like a star that has brightened.
 
 Sky level, noise, seeing, zero point and limiting magnitude are those of the survey's own packets (Bellm et al. 2019,
-PASP 131, 018002; Masci et al. 2019, PASP 131, 018003). For a candidate that has faded, the difference is reference
-minus science, so that the candidate is positive, as braai expects.
+PASP 131, 018002; Masci et al. 2019, PASP 131, 018003). Seeing, noise, crowding, and the brightness of variable stars
+and of host galaxies follow 262 real packets (`skylight.alerts.realism`). For a candidate that has faded, the difference
+is reference minus science, so that the candidate is positive, as braai expects.
 """
 
 from collections.abc import Callable
@@ -58,7 +59,9 @@ class Sky:
     band: int
     zero_point: float
     level: float
-    """Sky background, DN."""
+    """Sky background in the published image, DN."""
+    removed: float
+    """Background that the survey has taken off the image before, whose noise stays, DN."""
     seeing: float
     """Full width at half maximum in the exposure, pixels."""
     beta: float
@@ -94,7 +97,7 @@ class Sky:
     @property
     def limit(self) -> float:
         """Magnitude of a point source whose signal-to-noise ratio in the difference is 5."""
-        noise = np.hypot(np.sqrt(self.level / GAIN), READ_NOISE) * np.sqrt(1 + 1 / self.frames)
+        noise = np.hypot(np.sqrt((self.level + self.removed) / GAIN), READ_NOISE) * np.sqrt(1 + 1 / self.frames)
         return self.zero_point - 2.5 * np.log10(THRESHOLD * noise * 1.5 * self.seeing)
 
     def star(self, x: float, y: float, before: float, now: float | None = None) -> None:
@@ -147,23 +150,24 @@ def _pixels(transform: Array) -> Array:
 
 def draw_sky(rng: Rng) -> Sky:
     """Draw an exposure, its reference, and the stars and galaxies of the field."""
-    seeing = float(np.clip(2.15 * np.exp(0.16 * rng.standard_normal()), 1.6, 3.6))
+    seeing = float(np.clip(2.35 * np.exp(0.22 * rng.standard_normal()), 1.6, 4.5))
     sky = Sky(
         band=int(rng.integers(1, 3)),
         zero_point=float(rng.normal(26.22, 0.1)),
-        level=float(np.clip(190 * np.exp(0.35 * rng.standard_normal()), 80, 900)),
+        level=float(np.clip(160 * np.exp(0.45 * rng.standard_normal()), 80, 900)),
+        removed=float(rng.exponential(700)) if rng.random() < 0.6 else 0.0,
         seeing=seeing,
         beta=float(rng.uniform(2.8, 4.5)),
         shear=tuple(rng.normal(0, 0.02, 2)),
-        reference_seeing=float(np.clip(seeing / rng.normal(1.15, 0.12), 1.6, 3.2)),
+        reference_seeing=float(np.clip(seeing / rng.normal(1.15, 0.12), 1.6, 3.6)),
         frames=int(rng.integers(15, 41)),
         offset=tuple(rng.normal(0, 0.05, 2)),
         gain_error=float(rng.normal(0, 0.008)),
         width_error=float(rng.normal(0, 0.012)),
         shear_error=tuple(rng.normal(0, 0.004, 2)),
     )
-    crowding = np.exp(0.8 * rng.standard_normal())
-    for _ in range(min(rng.poisson(4 * crowding), 60)):
+    crowding = np.exp(1.1 * rng.standard_normal())
+    for _ in range(min(rng.poisson(12 * crowding), 250)):
         # The number of stars grows with magnitude as 10^(0.25 m).
         magnitude = 22.3 + np.log10(1 - rng.random()) / 0.25
         sky.star(*_anywhere(rng), sky.flux(max(magnitude, 12.5)))
@@ -177,27 +181,33 @@ def _anywhere(rng: Rng) -> Array:
     return rng.uniform(-46, 46, 2)
 
 
-def _add_galaxy(sky: Sky, x: float, y: float, magnitude: float, rng: Rng) -> float:
-    """Add a galaxy, with clumps if it is a large disc, and return its half-light radius in pixels."""
-    radius = float(np.clip(1.6 * 10 ** (0.13 * (20.5 - magnitude)) * np.exp(0.3 * rng.standard_normal()), 0.5, 14))
+def _radius(magnitude: float) -> float:
+    """Return the typical half-light radius of a galaxy, pixels."""
+    return float(np.clip(1.6 * 10 ** (0.13 * (20.5 - magnitude)), 0.5, 12))
+
+
+def _add_galaxy(sky: Sky, x: float, y: float, magnitude: float, rng: Rng) -> None:
+    """Add a galaxy with a core, and with clumps if it is a large disc."""
+    radius = _radius(magnitude) * np.exp(0.3 * rng.standard_normal())
     disc = rng.random() < 0.65
     index = float(rng.choice([1.0, 1.5]) if disc else rng.choice([2.5, 3.0, 4.0]))
     axis_ratio, angle = rng.uniform(0.3 if disc else 0.6, 1), rng.uniform(0, np.pi)
     flux = sky.flux(magnitude)
     clumps = rng.integers(10, 40) if disc and radius > 3 else 0
     share = rng.uniform(0.05, 0.3) if clumps else 0.0
-    sky.galaxy(x, y, flux * (1 - share), radius, index, axis_ratio, angle)
+    core = rng.uniform(0, 0.2)  # a nucleus that the survey does not resolve
+    sky.star(x, y, flux * core)
+    sky.galaxy(x, y, flux * (1 - share - core), radius, index, axis_ratio, angle)
     for _ in range(clumps):
         distance, turn = radius * rng.gamma(2, 0.6), rng.uniform(0, 2 * np.pi)
         u, v = distance * np.cos(turn), axis_ratio * distance * np.sin(turn)
         cos, sin = np.cos(angle), np.sin(angle)
         sky.star(x + cos * u - sin * v, y + sin * u + cos * v, flux * share / clumps)
-    return radius
 
 
 def _transient_flux(sky: Sky, rng: Rng) -> float:
     """Draw the flux of a change; most are less than two magnitudes above the detection limit, as in the survey."""
-    return sky.flux(sky.limit + 0.2 - rng.gamma(1.4, 1.3))
+    return sky.flux(sky.limit - 0.2 - rng.gamma(1.4, 1.3))
 
 
 def _empty_sky(sky: Sky, rng: Rng) -> None:
@@ -205,28 +215,37 @@ def _empty_sky(sky: Sky, rng: Rng) -> None:
 
 
 def _variable_star(sky: Sky, rng: Rng) -> None:
-    change = _transient_flux(sky, rng)
-    mean = change / rng.uniform(0.1, 1.5)
-    sign = 1 if rng.random() < 0.6 or change > mean else -1
-    sky.star(*rng.uniform(-0.5, 0.5, 2), mean, mean + sign * change)
+    """Add a star that has changed: magnitudes in the reference, and of the change, as in the survey's own packets."""
+    before = sky.flux(np.clip(rng.normal(16.8, 1.9), 12.3, 21))
+    change = before * 10 ** (-0.4 * rng.normal(1.5, 0.75))
+    sign = 1 if rng.random() < 0.5 or change > before else -1
+    sky.star(*rng.uniform(-0.5, 0.5, 2), before, before + sign * change)
 
 
-def _in_galaxy(sky: Sky, rng: Rng, nearest: float = 0.0, farthest: float = 1.0) -> None:
+def _in_galaxy(sky: Sky, rng: Rng) -> None:
+    magnitude = rng.triangular(14, 17.5, 21)
+    _near_galaxy(sky, rng, magnitude, _radius(magnitude) * rng.uniform(0.1, 1))
+
+
+def _in_core(sky: Sky, rng: Rng) -> None:
+    """Add a change of an active nucleus, or a transient within a pixel or so of the core of its galaxy."""
+    _near_galaxy(sky, rng, rng.triangular(14, 16.5, 20), rng.exponential(0.3))
+
+
+def _beside_galaxy(sky: Sky, rng: Rng) -> None:
+    magnitude = rng.triangular(14, 17.5, 21)
+    _near_galaxy(sky, rng, magnitude, _radius(magnitude) * rng.uniform(1, 3.5))
+
+
+def _near_galaxy(sky: Sky, rng: Rng, magnitude: float, distance: float) -> None:
     x, y = rng.uniform(-0.5, 0.5, 2)
-    magnitude = rng.triangular(14.5, 19.5, 21)
     turn = rng.uniform(0, 2 * np.pi)
-    radius = float(np.clip(1.6 * 10 ** (0.13 * (20.5 - magnitude)), 0.5, 12))
-    distance = radius * rng.uniform(nearest, farthest)
     _add_galaxy(sky, x + distance * np.cos(turn), y + distance * np.sin(turn), magnitude, rng)
     sky.star(x, y, 0.0, _transient_flux(sky, rng))
 
 
-def _beside_galaxy(sky: Sky, rng: Rng) -> None:
-    _in_galaxy(sky, rng, 1.0, 3.5)
-
-
 def _dipole(sky: Sky, rng: Rng) -> None:
-    shift, turn = rng.uniform(0.2, 0.8), rng.uniform(0, 2 * np.pi)
+    shift, turn = rng.uniform(0.15, 0.6), rng.uniform(0, 2 * np.pi)
     sky.offset = (shift * np.cos(turn), shift * np.sin(turn))
     x, y = rng.uniform(-0.5, 0.5, 2)
     if rng.random() < 0.75:
@@ -236,7 +255,7 @@ def _dipole(sky: Sky, rng: Rng) -> None:
 
 
 def _residual(sky: Sky, rng: Rng) -> None:
-    sky.width_error = float(rng.choice([-1, 1]) * rng.uniform(0.03, 0.12))
+    sky.width_error = float(rng.choice([-1, 1]) * rng.uniform(0.02, 0.08))
     sky.gain_error = float(rng.normal(0, 0.01))
     sky.shear_error = tuple(rng.normal(0, 0.02, 2))
     x, y = rng.uniform(-0.5, 0.5, 2)
@@ -320,10 +339,11 @@ def _blanked(sky: Sky, rng: Rng) -> None:
 
 
 REAL: dict[str, tuple[float, Callable[[Sky, Rng], None]]] = {
-    "empty sky": (0.25, _empty_sky),
-    "variable star": (0.35, _variable_star),
-    "in a galaxy": (0.25, _in_galaxy),
-    "beside a galaxy": (0.15, _beside_galaxy),
+    "empty sky": (0.20, _empty_sky),
+    "variable star": (0.40, _variable_star),
+    "in a core": (0.12, _in_core),
+    "in a galaxy": (0.14, _in_galaxy),
+    "beside a galaxy": (0.14, _beside_galaxy),
 }
 BOGUS: dict[str, tuple[float, Callable[[Sky, Rng], None]]] = {
     "dipole": (0.20, _dipole),
@@ -402,7 +422,8 @@ def images(sky: Sky, rng: Rng) -> tuple[Array, Array, Array]:
     static = _pixels(sky.before * stacked)
 
     charge, saturated = _saturate(light + sky.level + sky.detector)
-    science = charge + rng.standard_normal(light.shape) * np.sqrt(np.maximum(charge, 1) / GAIN + READ_NOISE**2)
+    photons = np.maximum(charge + sky.removed, 1)
+    science = charge + rng.standard_normal(light.shape) * np.sqrt(photons / GAIN + READ_NOISE**2)
     # Resampling and stacking smooth the noise of the reference.
     depth = np.sqrt((np.maximum(static, 0) + sky.level) / GAIN + READ_NOISE**2) / np.sqrt(sky.frames)
     grain = ndimage.gaussian_filter(rng.standard_normal(light.shape), 0.6)

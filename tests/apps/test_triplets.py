@@ -1,5 +1,6 @@
 """`skylight triplets`: arrays of unlabelled packets, in a new folder."""
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,19 @@ def test_triplets_of_a_folder(night, skylight):
     assert np.array_equal(np.load("new/triplets/candid.npy"), np.arange(40))
     assert np.array_equal(np.load("new/triplets/triplets.npy"), [triplet(alert) for alert in alerts([night])])
     assert [path.name for path in Path("new").iterdir()] == ["triplets"]
+
+
+def test_triplets_of_tar_archives(night, skylight):
+    for name, mode in (("night.tar", "w"), ("night.tar.gz", "w:gz")):
+        with tarfile.open(name, mode) as archive:
+            archive.add("night")
+        status, lines, _ = skylight("triplets", name, "--out", f"of-{name}")
+        assert status == 0 and lines == ["40 triplets, 0 packets rejected"]
+        assert sorted(np.load(f"of-{name}/candid.npy")) == list(range(40))
+    Path("cut.tar").write_bytes(Path("night.tar").read_bytes()[:-30_000])
+    status, lines, _ = skylight("triplets", "cut.tar", "--out", "cut")
+    assert status == 1 and lines[-1].endswith("triplets, 1 packets rejected")
+    assert "cut.tar,,cannot be read to its end" in Path("cut/rejected.csv").read_text()
 
 
 @pytest.mark.slow

@@ -152,6 +152,11 @@ def test_bad_labels_are_errors(tmp_path, text, message):
         read_labels(tmp_path / "nowhere.csv")
 
 
+def test_an_empty_label_is_none(tmp_path):
+    (tmp_path / "labels.csv").write_text("candid,label\n1105522281015015000,1\n2,\n3,0\n")
+    assert read_labels(tmp_path / "labels.csv") == {1105522281015015000: 1, 3: 0}
+
+
 def test_nothing_to_transform_is_an_error(tmp_path):
     write(tmp_path / "none.avro", [])
     with pytest.raises(InputError, match="0 of 0 packets"):

@@ -23,6 +23,7 @@ def quiet_sky(**changes) -> Sky:
         "band": 1,
         "zero_point": 26.2,
         "level": 200.0,
+        "removed": 0.0,
         "seeing": 2.2,
         "beta": 3.5,
         "shear": (0.0, 0.0),
@@ -71,6 +72,28 @@ def test_the_noise_is_that_of_the_survey():
     assert science.std() == pytest.approx(5.9, abs=0.3)
     assert reference.std() == pytest.approx(1.4, abs=0.3)
     assert difference.std() == pytest.approx(6.0, abs=0.3)
+
+
+def test_background_that_was_removed_leaves_its_noise():
+    science = images(quiet_sky(level=190.0, removed=600.0), np.random.default_rng(0))[0]
+    assert np.median(science) == pytest.approx(190, abs=1)
+    assert science.std() == pytest.approx(np.hypot(np.sqrt(790 / 6.2), 1.7), abs=0.4)
+
+
+def test_variables_and_hosts_are_as_bright_as_in_the_survey():
+    """In 70 real packets of variable stars the middle 95 % are of 13.1 to 19.8 mag in the reference."""
+    magnitudes = {name: [] for name in ("variable star", "in a core")}
+    for name, found in magnitudes.items():
+        for number in range(60):
+            rng = np.random.default_rng([7, number])
+            sky = draw_sky(rng)
+            others = len(sky.sources)
+            REAL[name][1](sky, rng)
+            flux = sum(flux for _, _, flux in sky.sources[others:])
+            found.append(sky.zero_point - 2.5 * np.log10(flux))
+    assert np.percentile(magnitudes["variable star"], 50) == pytest.approx(16.8, abs=0.6)
+    assert np.ptp(magnitudes["variable star"]) > 5
+    assert np.percentile(magnitudes["in a core"], 50) == pytest.approx(16.8, abs=0.6)
 
 
 def test_a_saturated_star_bleeds_along_its_column_and_is_masked():

@@ -81,6 +81,21 @@ def test_the_trained_network_scores_and_explains_packets(tiny, tmp_path):
     assert maps["deep_shap"].shape == (63, 63, 3) and np.isfinite(maps["blanking"]).all()
 
 
+def test_real_packets_are_compared_where_they_are_named(tiny):
+    table = tiny.path / "out/realbogus/metrics/realism.csv"
+    printed = tiny.run("stages.realbogus.realism")
+    assert "realbogus.realism.packets is null: no real packets to compare with" in printed
+    assert pd.read_csv(table)["distance"].isna().all()
+    folder = "data/simulated/ztf_alerts"  # compared with itself
+    tiny.change(**{"realbogus.realism.packets": {"path": f"{folder}/packets", "labels": f"{folder}/candidates.csv"}})
+    assert "null" not in tiny.run("stages.realbogus.realism")
+    compared = pd.read_csv(table)
+    assert (
+        len(compared) == 20 and (compared["distance"] == 0).all() and (compared["own_50"] == compared["real_50"]).all()
+    )
+    assert (tiny.path / "out/realbogus/realism.png").stat().st_size > 10_000
+
+
 def test_a_stream_on_the_standard_input_becomes_triplets(tiny, tmp_path):
     packets = sorted((tiny.path / "data/simulated/ztf_alerts/packets").iterdir())[:7]
     stream = b"".join(packet.read_bytes() for packet in packets)
