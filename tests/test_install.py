@@ -70,7 +70,7 @@ def test_it_holds_the_library_alone_and_imports_only_what_it_requires(wheel):
     required = {re.match(r"[\w-]+", line)[0]: "extra ==" in line for line in metadata.get_all("Requires-Dist")}
     always = {MODULES.get(name, name) for name, extra in required.items() if not extra}
     extras = {MODULES.get(name, name) for name, extra in required.items() if extra}
-    assert always == {"keras", "tensorflow", "numpy", "scipy", "sklearn", "pandas", "tqdm"}
+    assert always == {"keras", "tensorflow", "numpy", "scipy", "sklearn", "pandas", "threadpoolctl", "tqdm"}
     assert extras == {"skimage", "shap", "tf_keras_vis"}
     imported = set()
     for name, tree in trees.items():

@@ -25,7 +25,7 @@ def main() -> None:
         print("realbogus.realism.packets is null: no real packets to compare with")
     own, real = tables["this survey"], tables.get("real packets", tables["this survey"].head(0))
     save_table(OUT / "metrics/realism.csv", compare(own, real))
-    save(plots.realism(tables), OUT / "realism.png")
+    save(plots.realism(tables), OUT / "figures_realism/realism.png")
 
 
 def quantities(path: str, labels: str):

@@ -21,7 +21,7 @@ def libraries(requirements):
 
 
 def test_the_package_needs_few_libraries():
-    few = {"keras", "tensorflow", "numpy", "scipy", "sklearn", "pandas", "tqdm"}
+    few = {"keras", "tensorflow", "numpy", "scipy", "sklearn", "pandas", "threadpoolctl", "tqdm"}
     assert libraries(PROJECT["dependencies"]) == few
 
 

@@ -93,7 +93,7 @@ def test_real_packets_are_compared_where_they_are_named(tiny):
     assert (
         len(compared) == 20 and (compared["distance"] == 0).all() and (compared["own_50"] == compared["real_50"]).all()
     )
-    assert (tiny.path / "out/realbogus/realism.png").stat().st_size > 10_000
+    assert (tiny.path / "out/realbogus/figures_realism/realism.png").stat().st_size > 10_000
 
 
 def test_a_stream_on_the_standard_input_becomes_triplets(tiny, tmp_path):
