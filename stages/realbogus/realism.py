@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from skylight import params
 from skylight.alerts import plots
 from skylight.alerts.archives import read_alerts
 from skylight.alerts.realism import compare, measured
 from skylight.alerts.triplets import read_labels
-from skylight.errors import script
+from skylight.errors import InputError, script
 from skylight.outputs import save_table
 from skylight.plotting import save
 
@@ -28,8 +30,11 @@ def main() -> None:
     save(plots.realism(tables), OUT / "figures_realism/realism.png")
 
 
-def quantities(path: str, labels: str):
-    return measured(read_alerts([Path(path)]), read_labels(Path(labels)))
+def quantities(path: str, labels: str) -> pd.DataFrame:
+    found = measured(read_alerts([Path(path)]), read_labels(Path(labels)))
+    if found.empty:
+        raise InputError(f"{path}: has no usable alert with a label in {labels}")
+    return found
 
 
 if __name__ == "__main__":

@@ -94,6 +94,12 @@ def test_real_packets_are_compared_where_they_are_named(tiny):
         len(compared) == 20 and (compared["distance"] == 0).all() and (compared["own_50"] == compared["real_50"]).all()
     )
     assert (tiny.path / "out/realbogus/figures_realism/realism.png").stat().st_size > 10_000
+    (tiny.path / "others.csv").write_text("candid,label\n1,0\n")
+    tiny.change(**{"realbogus.realism.packets.labels": "others.csv"})
+    printed = tiny.run("stages.realbogus.realism", fails=True)
+    assert f"error: {folder}/packets: has no usable alert with a label in others.csv" in printed.splitlines()
+    assert pd.read_csv(table).equals(compared)
+    tiny.change(**{"realbogus.realism.packets.labels": f"{folder}/candidates.csv"})
 
 
 def test_a_stream_on_the_standard_input_becomes_triplets(tiny, tmp_path):
